@@ -1,0 +1,1 @@
+"""Measures: engines, clocks, sensors and quality. Command line: ``python -m collector``."""

@@ -1,0 +1,43 @@
+-- Stable views that others may query. Recreated after every migration; documented column by column in docs/data.md.
+CREATE OR REPLACE VIEW v_runs AS
+SELECT r.run_id, r.campaign_id AS campaign, r.cohort, r.configuration_id AS configuration, c.engine, c.engine_version,
+    c.model, c.model_base, c.digest, c.family, c.parameter_count, c.quantization, c.context_length, c.demo,
+    r.task, r.load, r.language, r.item, r.item_hash, r.repeat, r.attempt, r.seed, r.temperature, r.max_output_tokens,
+    r.started_at, r.status, r.fault, r.fault_detail, r.done_reason,
+    r.ttft_s, r.ttft_answer_s, r.total_s, r.server_total_s, r.load_s, r.queue_s, r.prefill_s, r.decode_s,
+    r.prompt_tokens, r.cached_prompt_tokens, r.output_tokens,
+    r.prefill_tokens_per_s, r.decode_tokens_per_s, r.throughput_tokens_per_s, r.tpot_s, r.itl_p50_s, r.itl_p95_s,
+    r.client_lag_p50_s, r.client_lag_p99_s,
+    r.energy_j, r.energy_net_j, r.energy_low_j, r.energy_high_j, r.energy_tier, r.energy_scope, r.energy_reason,
+    r.cpu_energy_j, r.gpu_energy_j, r.energy_prefill_j, r.energy_decode_j, r.baseline_power_w,
+    r.cpu_percent_mean, r.cpu_percent_max, r.process_cpu_percent_mean, r.process_cpu_percent_max,
+    r.memory_percent_mean, r.memory_percent_max, r.memory_bytes_mean, r.memory_bytes_max,
+    r.gpu_percent_mean, r.gpu_percent_max, r.vram_bytes_mean, r.vram_bytes_max, r.power_w_mean, r.power_w_max,
+    r.disk_read_bytes, r.disk_write_bytes, r.sample_count, r.sample_coverage,
+    q.quality, CASE WHEN q.run_id IS NULL THEN CASE WHEN r.status = 'ok' THEN 'not_scored_yet' ELSE 'no_answer' END
+               ELSE q.quality_reason END AS quality_reason,
+    q.factuality, q.relevance, q.fluency, q.bartscore, q.passed, q.checkpoint AS quality_checkpoint, q.scorer_version,
+    r.has_reference,
+    array_to_string(list_sort(list_distinct(list_concat(r.flags, coalesce(q.flags, []::VARCHAR[])))), ',') AS flags,
+    r.prompt, r.reference, r.output_text
+FROM runs r
+JOIN configurations c USING (configuration_id)
+LEFT JOIN qualities q USING (run_id);
+
+-- The rows that count: an answer came, and no flag of it leaves the row out (flag table: db/flags.py, docs/protocol.md).
+CREATE OR REPLACE VIEW v_runs_valid AS
+SELECT v.* FROM v_runs v
+WHERE v.status = 'ok'
+  AND NOT EXISTS (
+      SELECT 1 FROM flag_effects e WHERE e.effect = 'left_out' AND list_contains(string_split(v.flags, ','), e.flag));
+
+CREATE OR REPLACE VIEW v_scores AS
+SELECT run_id, metric, direction, raw, value, checkpoint, floor, reason FROM scores;
+
+CREATE OR REPLACE VIEW v_samples AS SELECT * FROM samples;
+
+-- The newest rating of each cohort, task, configuration and scheme.
+CREATE OR REPLACE VIEW v_ratings AS
+SELECT * EXCLUDE (row_nr) FROM (
+    SELECT *, row_number() OVER (PARTITION BY scheme, cohort, task, configuration ORDER BY rated_at DESC) AS row_nr FROM ratings)
+WHERE row_nr = 1;

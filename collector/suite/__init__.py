@@ -1,1 +1,19 @@
-"""TODO."""
+"""The task suite: what models are asked, and what a good answer holds. How to add items: docs/tasks.md."""
+
+from __future__ import annotations
+
+from collector.suite.item import TASKS, Item
+from collector.suite.suite import SHIPPED, Suite, load_file, load_suite, range_problems
+from collector.suite.tokens import LOAD_TOKENS, token_estimate
+
+__all__ = [
+    "LOAD_TOKENS",
+    "SHIPPED",
+    "TASKS",
+    "Item",
+    "Suite",
+    "load_file",
+    "load_suite",
+    "range_problems",
+    "token_estimate",
+]

@@ -4,12 +4,13 @@ Effects, weakest first:
 
 * ``shown``: the row counts, the flag is only shown;
 * ``failure``: the answer failed, its quality is 0 and its energy counts;
-* ``left_out``: the row is not in ``v_runs_valid`` (it is kept, with its reason, and the cell is measured again);
+* ``left_out``: the row is not in ``v_runs_valid`` (it is kept, with its reason, and its cell measured again);
 * ``unrated``: the configuration gets no letter while such a row is among its valid ones.
 
 docs/protocol.md prints this table, ``v_runs_valid`` and the rating read it; there is no second one.
 """
 
+# ruff: noqa: E501 - one flag, one line
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
@@ -87,5 +88,5 @@ _EFFECTS: dict[str, Effect] = {flag.name: flag.effect for flag in FLAGS}
 
 
 def effect_of(name: str) -> Effect:
-    """Effect of a flag; an unknown name is left out of the rating, so that a newer flag never counts silently."""
+    """Effect of a flag; an unknown name is left out of the rating, so that a newer one never counts silently."""
     return _EFFECTS.get(name, "left_out")

@@ -21,15 +21,16 @@ SELECT r.run_id, r.campaign_id AS campaign, r.cohort, r.configuration_id AS conf
     array_to_string(list_sort(list_distinct(list_concat(r.flags, coalesce(q.flags, []::VARCHAR[])))), ',') AS flags,
     r.prompt, r.reference, r.output_text
 FROM runs r
-JOIN configurations c USING (configuration_id)
+LEFT JOIN configurations c USING (configuration_id)
 LEFT JOIN qualities q USING (run_id);
 
 -- The rows that count: an answer came, and no flag of it leaves the row out (flag table: db/flags.py, docs/protocol.md).
+-- A flag that the table does not know leaves the row out too.
 CREATE OR REPLACE VIEW v_runs_valid AS
 SELECT v.* FROM v_runs v
 WHERE v.status = 'ok'
-  AND NOT EXISTS (
-      SELECT 1 FROM flag_effects e WHERE e.effect = 'left_out' AND list_contains(string_split(v.flags, ','), e.flag));
+  AND (v.flags = '' OR list_has_all(
+      (SELECT list(flag) FROM flag_effects WHERE effect <> 'left_out'), string_split(v.flags, ',')));
 
 CREATE OR REPLACE VIEW v_scores AS
 SELECT run_id, metric, direction, raw, value, checkpoint, floor, reason FROM scores;

@@ -118,7 +118,7 @@ CREATE TABLE human_ratings (
 );
 
 CREATE TABLE events (
-    event_id VARCHAR PRIMARY KEY, at TIMESTAMP NOT NULL, campaign_id VARCHAR, run_id VARCHAR,
+    event_id VARCHAR PRIMARY KEY, "at" TIMESTAMP NOT NULL, campaign_id VARCHAR, run_id VARCHAR,
     kind VARCHAR NOT NULL,                   -- fault | restart | note | schedule | sensor | score
     name VARCHAR NOT NULL, detail VARCHAR
 );

@@ -1,0 +1,20 @@
+"""Sensors and the process that reads them.
+
+A new sensor is one file with a subclass of :class:`~collector.telemetry.sensor.Sensor` and one line in
+``SENSORS``. Nothing here may import more than the standard library, psutil and pynvml: the sampler process
+has to start fast.
+"""
+
+from __future__ import annotations
+
+from collector.telemetry.estimate import EstimateSensor
+from collector.telemetry.nvml import NvmlSensor
+from collector.telemetry.process import ProcessSensor
+from collector.telemetry.rapl import RaplSensor
+from collector.telemetry.sensor import Sensor
+from collector.telemetry.system import SystemSensor
+
+__all__ = ["SENSORS"]
+
+# Counters come first: they are read closest to the sample's stamp.
+SENSORS: tuple[type[Sensor], ...] = (RaplSensor, ProcessSensor, SystemSensor, NvmlSensor, EstimateSensor)

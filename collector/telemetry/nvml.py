@@ -1,0 +1,274 @@
+"""NVIDIA GPUs through NVML. The only file that imports pynvml.
+
+One ``nvmlDeviceGetFieldValues`` per GPU and tick brings the energy counter, both power readings and the
+throttle counters together with the driver's own stamps. A zero from the energy counter or a power field is
+not believed: drivers polled fast answer 0 for "not now" (seen by the Zeus project), and a powered GPU never
+draws nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pynvml
+
+from collector.telemetry.sensor import Group, Sensor, SensorOptions
+from collector.telemetry.types import Capability, GpuSample, Status
+
+__all__ = ["GpuInfo", "GpuProcess", "NvmlSensor", "gpu_processes", "inventory"]
+
+_ENERGY, _AVERAGE, _INSTANT, _LIMIT_POWER, _LIMIT_HEAT = 83, 185, 186, 74, 75
+_SW_HEAT, _HW_HEAT, _POWER_BRAKE = 269, 270, 271
+_FIELD_IDS = [_ENERGY, _AVERAGE, _INSTANT, _LIMIT_POWER, _LIMIT_HEAT, _SW_HEAT, _HW_HEAT, _POWER_BRAKE]
+_NEVER_ZERO = {_ENERGY, _AVERAGE, _INSTANT}
+_VALUE_MEMBERS = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")  # by nvmlValueType_t
+_STAMP_TOLERANCE_NS = 2_000_000_000  # an older or later driver stamp is not on our clock
+_PROBE_POLLS, _PROBE_STEP_S = 21, 0.05  # 50 ms: polling faster may be answered by "not supported" or 0
+_DENIED_CURE = "add the user to the group of /dev/nvidia* (often video or render), or leave the container"
+
+
+@dataclass(frozen=True, slots=True)
+class GpuInfo:
+    """What a GPU is; None where the driver does not tell."""
+
+    index: int
+    name: str | None
+    uuid: str | None
+    driver: str | None
+    vbios: str | None
+    memory_bytes: int | None
+    power_limit_w: float | None
+    persistence: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class GpuProcess:
+    """A compute process on a GPU; vram_bytes is None where the driver does not tell (Windows)."""
+
+    gpu_index: int
+    pid: int
+    vram_bytes: int | None
+
+
+def _open(library: str | None) -> tuple[Status, str | None, str | None]:
+    """Loads and initialises NVML: status, reason and cure."""
+    if library is not None:
+        # pynvml searches one fixed place; setting its handle is the way to give it another library.
+        try:
+            pynvml.nvmlLib = ctypes.CDLL(library)
+        except OSError as error:
+            return "missing", f"the NVML library {library} cannot be loaded: {error}", None
+        pynvml._nvmlGetFunctionPointer_cache.clear()
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        code = error.value
+        if code == pynvml.NVML_ERROR_NO_PERMISSION:
+            return "denied", "NVML refuses access to the GPUs", _DENIED_CURE
+        if code in (pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED):
+            return "missing", "no NVIDIA driver on this machine", None
+        return "missing", f"NVML does not start: {error}", None
+    return "ok", None, None
+
+
+def _ask(function: Any, *arguments: Any) -> Any:
+    """One NVML query; None when the GPU cannot or may not answer it."""
+    try:
+        return function(*arguments)
+    except pynvml.NVMLError:
+        return None
+
+
+def _handles() -> list[Any]:
+    count = _ask(pynvml.nvmlDeviceGetCount) or 0
+    handles = (_ask(pynvml.nvmlDeviceGetHandleByIndex, index) for index in range(count))
+    return [handle for handle in handles if handle is not None]
+
+
+@dataclass(slots=True)
+class _Largest:
+    """Sums the largest step among counters that may show the same time under several names."""
+
+    total_s: float = 0.0
+    last: list[float] | None = None
+
+    def add(self, values_ns: list[float | None]) -> float | None:
+        known = [value for value in values_ns if value is not None]
+        if not known:
+            return None
+        if self.last is not None and len(self.last) == len(known):
+            steps = [b - a for a, b in zip(self.last, known, strict=True)]
+            self.total_s += max(0.0, *steps) / 1e9
+        self.last = known
+        return self.total_s
+
+
+@dataclass(slots=True)
+class _Gpu:
+    index: int
+    handle: Any
+    uuid: str | None
+    power: _Largest = field(default_factory=_Largest)
+    heat: _Largest = field(default_factory=_Largest)
+
+    def fields(self) -> tuple[dict[int, float], int | None]:
+        """Field values by id, missing ones left out, and the monotonic stamp of the energy counter."""
+        values: dict[int, float] = {}
+        stamp_ns: int | None = None
+        answer = _ask(pynvml.nvmlDeviceGetFieldValues, self.handle, _FIELD_IDS)
+        for entry in answer or ():
+            if entry.nvmlReturn != pynvml.NVML_SUCCESS or not 0 <= entry.valueType < len(_VALUE_MEMBERS):
+                continue
+            value = float(getattr(entry.value, _VALUE_MEMBERS[entry.valueType]))
+            if entry.fieldId in _NEVER_ZERO and value <= 0:
+                continue
+            values[entry.fieldId] = value
+            if entry.fieldId == _ENERGY:
+                stamp_ns = _monotonic_stamp_ns(entry.timestamp)
+        return values, stamp_ns
+
+    def read(self) -> GpuSample:
+        """All fields of one GPU now."""
+        values, stamp_ns = self.fields()
+        energy_mj, average_mw, instant_mw = (values.get(key) for key in (_ENERGY, _AVERAGE, _INSTANT))
+        if instant_mw is None:
+            instant_mw = _ask(pynvml.nvmlDeviceGetPowerUsage, self.handle) or None
+        use = _ask(pynvml.nvmlDeviceGetUtilizationRates, self.handle)
+        memory = _ask(pynvml.nvmlDeviceGetMemoryInfo, self.handle)
+        hot = [value for value in (values.get(_SW_HEAT), values.get(_HW_HEAT)) if value is not None]
+        return GpuSample(
+            index=self.index,
+            uuid=self.uuid,
+            percent=None if use is None else float(use.gpu),
+            vram_bytes=None if memory is None else int(memory.used),
+            power_w=None if instant_mw is None else instant_mw / 1000,
+            power_average_w=None if average_mw is None else average_mw / 1000,
+            energy_j=None if energy_mj is None else energy_mj / 1000,
+            energy_t_ns=None if energy_mj is None else stamp_ns,
+            temperature_c=_ask(pynvml.nvmlDeviceGetTemperature, self.handle, pynvml.NVML_TEMPERATURE_GPU),
+            sm_clock_mhz=_ask(pynvml.nvmlDeviceGetClockInfo, self.handle, pynvml.NVML_CLOCK_SM),
+            throttled_power_s=self.power.add([values.get(_LIMIT_POWER), values.get(_POWER_BRAKE)]),
+            throttled_thermal_s=self.heat.add([values.get(_LIMIT_HEAT), sum(hot) if hot else None]),
+        )
+
+
+def _monotonic_stamp_ns(timestamp_us: int) -> int | None:
+    """The driver stamps in microseconds of the wall clock; None when that is plainly not so."""
+    wall_ns, now_ns = time.time_ns(), time.monotonic_ns()
+    age_ns = wall_ns - timestamp_us * 1000
+    return now_ns - age_ns if -10_000_000 <= age_ns <= _STAMP_TOLERANCE_NS else None
+
+
+class NvmlSensor(Sensor):
+    """Every NVIDIA GPU of the machine."""
+
+    name = "nvml"
+    group: ClassVar[Group] = "gpu"
+
+    def __init__(self, options: SensorOptions) -> None:
+        super().__init__(options)
+        self._gpus: list[_Gpu] = []
+        self._open = False
+
+    def probe(self) -> list[Capability]:
+        """One row per field, ok only when every GPU has it; the update period is that of the slowest GPU."""
+        status, reason, cure = _open(self.options.nvml_library)
+        self._open = status == "ok"
+        if self._open:
+            self._gpus = [
+                _Gpu(index, handle, _ask(pynvml.nvmlDeviceGetUUID, handle)) for index, handle in enumerate(_handles())
+            ]
+            if not self._gpus:
+                status, reason = "missing", "the NVIDIA driver shows no GPU"
+        if not self._gpus:
+            return [_row(name, status, reason, cure) for name in _ROWS]
+        polls: list[list[GpuSample]] = []
+        for _ in range(_PROBE_POLLS):
+            polls.append([gpu.read() for gpu in self._gpus])
+            time.sleep(_PROBE_STEP_S)
+        return [self._capability(name, polls) for name in _ROWS]
+
+    def _capability(self, name: str, polls: list[list[GpuSample]]) -> Capability:
+        attribute = name.removeprefix("gpu_")
+        periods_s: list[float] = []
+        for position, gpu in enumerate(self._gpus):
+            values = [getattr(poll[position], attribute) for poll in polls]
+            if all(value is None for value in values):
+                return _row(name, "unsupported", f"GPU {gpu.index} does not report it", None)
+            changes = sum(a != b for a, b in zip(values, values[1:], strict=False))
+            if changes:
+                periods_s.append((len(polls) - 1) * _PROBE_STEP_S / changes)
+        return _row(name, "ok", None, None, max(periods_s, default=None))
+
+    def read(self, t_ns: int) -> dict[str, Any]:
+        """One entry per GPU."""
+        return {"gpus": tuple(gpu.read() for gpu in self._gpus)} if self._gpus else {}
+
+    def close(self) -> None:
+        """Lets NVML go."""
+        if self._open:
+            _ask(pynvml.nvmlShutdown)
+            self._open = False
+
+
+_ROWS: dict[str, tuple[str, str]] = {
+    "gpu_energy_j": ("nvmlDeviceGetFieldValues(83)", "J"),
+    "gpu_power_w": ("nvmlDeviceGetFieldValues(186), else nvmlDeviceGetPowerUsage", "W"),
+    "gpu_power_average_w": ("nvmlDeviceGetFieldValues(185)", "W"),
+    "gpu_percent": ("nvmlDeviceGetUtilizationRates", "%"),
+    "gpu_vram_bytes": ("nvmlDeviceGetMemoryInfo", "byte"),
+    "gpu_temperature_c": ("nvmlDeviceGetTemperature", "C"),
+    "gpu_sm_clock_mhz": ("nvmlDeviceGetClockInfo", "MHz"),
+    "gpu_throttled_power_s": ("nvmlDeviceGetFieldValues(74, 271)", "s"),
+    "gpu_throttled_thermal_s": ("nvmlDeviceGetFieldValues(75, 269, 270)", "s"),
+}
+
+
+def _row(name: str, status: Status, reason: str | None, cure: str | None, period_s: float | None = None) -> Capability:
+    source, unit = _ROWS[name]
+    energetic = name in ("gpu_energy_j", "gpu_power_w")
+    return Capability(
+        "nvml", name, source, unit, "gpu", "counter" if energetic else None, status, reason, cure, period_s
+    )
+
+
+def inventory(library: str | None = None) -> list[GpuInfo]:
+    """The NVIDIA GPUs of this machine; empty without a driver."""
+    if _open(library)[0] != "ok":
+        return []
+    driver = _ask(pynvml.nvmlSystemGetDriverVersion)
+    gpus = []
+    for index, handle in enumerate(_handles()):
+        memory = _ask(pynvml.nvmlDeviceGetMemoryInfo, handle)
+        limit_mw = _ask(pynvml.nvmlDeviceGetEnforcedPowerLimit, handle)
+        persistence = _ask(pynvml.nvmlDeviceGetPersistenceMode, handle)
+        gpus.append(
+            GpuInfo(
+                index=index,
+                name=_ask(pynvml.nvmlDeviceGetName, handle),
+                uuid=_ask(pynvml.nvmlDeviceGetUUID, handle),
+                driver=driver,
+                vbios=_ask(pynvml.nvmlDeviceGetVbiosVersion, handle),
+                memory_bytes=None if memory is None else int(memory.total),
+                power_limit_w=None if limit_mw is None else limit_mw / 1000,
+                persistence=None if persistence is None else bool(persistence),
+            )
+        )
+    _ask(pynvml.nvmlShutdown)
+    return gpus
+
+
+def gpu_processes(library: str | None = None) -> list[GpuProcess]:
+    """Compute processes on all GPUs; empty without a driver."""
+    if _open(library)[0] != "ok":
+        return []
+    found = [
+        GpuProcess(index, entry.pid, entry.usedGpuMemory)
+        for index, handle in enumerate(_handles())
+        for entry in _ask(pynvml.nvmlDeviceGetComputeRunningProcesses, handle) or ()
+    ]
+    _ask(pynvml.nvmlShutdown)
+    return found

@@ -1,0 +1,185 @@
+"""CPU seconds and memory of the engine's process tree."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from collector.telemetry.sensor import Sensor, SensorOptions
+from collector.telemetry.types import Capability, Status
+
+__all__ = ["ProcessSensor", "ProcessTree", "process_cpu_s"]
+
+# linux/posix-timers.h: the clock of another process's run time is (~pid << 3) | CPUCLOCK_SCHED
+_CPUCLOCK_SCHED = 2
+_TICK_S = 0.01
+_CLOCK_S = 1e-9
+
+
+def process_cpu_s(process: psutil.Process) -> float | None:
+    """CPU seconds a process has used, its children not counted; None when it is gone or not ours to read.
+
+    On Linux the scheduler's nanosecond run time of the process, elsewhere the system's ticks.
+    """
+    if sys.platform == "linux":
+        try:
+            return time.clock_gettime((~process.pid << 3) | _CPUCLOCK_SCHED)
+        except OSError:
+            return None
+    try:
+        times = process.cpu_times()
+    except psutil.Error:
+        return None
+    return float(times.user + times.system)
+
+
+@dataclass(slots=True)
+class _Member:
+    process: psutil.Process
+    last_s: float
+    offset_s: float
+
+
+class ProcessTree:
+    """CPU seconds of watched root processes and all their children, cumulative and never falling.
+
+    What a process used before it was watched is left out; a child that appears later counts from its birth.
+    The last value seen of a process that ended stays in the sum. What a child that lived wholly between two
+    scans used is lost.
+    """
+
+    def __init__(self) -> None:
+        self._roots: list[psutil.Process] = []
+        self._members: dict[int, _Member] = {}
+        self._ended_s = 0.0
+
+    @property
+    def watched(self) -> bool:
+        """Whether there is anything to watch at all."""
+        return bool(self._roots or self._members or self._ended_s)
+
+    def watch(self, pids: Sequence[int]) -> None:
+        """Replaces the roots; the sum goes on where it was."""
+        self.cpu_s()
+        for pid in list(self._members):
+            self._retire(pid)
+        self._roots = []
+        for pid in pids:
+            try:
+                self._roots.append(psutil.Process(pid))
+            except psutil.Error:
+                continue  # ended already: nothing to watch
+        self._scan(newborn=False)
+
+    def rescan(self) -> None:
+        """Looks for new and ended children."""
+        self._scan(newborn=True)
+
+    def cpu_s(self) -> float:
+        """Cumulative CPU seconds since the first ``watch``."""
+        total = 0.0
+        for pid, member in list(self._members.items()):
+            value = process_cpu_s(member.process)
+            if value is None or value < member.last_s:  # ended, or its pid now names another process
+                self._retire(pid)
+                continue
+            member.last_s = value
+            total += value - member.offset_s
+        return self._ended_s + total
+
+    def memory_bytes(self) -> int | None:
+        """Resident set of the tree; None when no member could be read."""
+        sizes = []
+        for member in self._members.values():
+            try:
+                sizes.append(member.process.memory_info().rss)
+            except psutil.Error:
+                continue
+        return sum(sizes) if sizes else None
+
+    def _retire(self, pid: int) -> None:
+        member = self._members.pop(pid)
+        self._ended_s += member.last_s - member.offset_s
+
+    def _scan(self, *, newborn: bool) -> None:
+        # Members are never dropped here: a child whose parent ended still works for the engine while it lives.
+        found: dict[int, psutil.Process] = {}
+        for root in self._roots:
+            try:
+                for process in (root, *root.children(recursive=True)):
+                    found[process.pid] = process
+            except psutil.Error:
+                continue
+        for pid, process in found.items():
+            known = self._members.get(pid)
+            if known is not None and known.process == process:
+                continue
+            if known is not None:
+                self._retire(pid)
+            value = process_cpu_s(process)
+            if value is not None:
+                offset_s = 0.0 if newborn else value
+                self._members[pid] = _Member(process, value, offset_s)
+
+
+class ProcessSensor(Sensor):
+    """The engine's process tree."""
+
+    name = "process"
+
+    def __init__(self, options: SensorOptions) -> None:
+        super().__init__(options)
+        self._tree = ProcessTree()
+        self._last: tuple[int, float] | None = None
+
+    def probe(self) -> list[Capability]:
+        """Tells which clock counts the CPU seconds."""
+        own = process_cpu_s(psutil.Process())
+        if sys.platform == "linux":
+            source, period_s = "clock_gettime(CPUCLOCK_SCHED of the process)", _CLOCK_S
+        else:
+            source, period_s = "psutil.Process.cpu_times", _TICK_S
+        status: Status = "denied" if own is None else "ok"
+        reason = "CPU times of processes are not readable" if own is None else None
+
+        def row(field: str, source: str, unit: str, period_s: float | None) -> Capability:
+            return Capability(self.name, field, source, unit, "process", None, status, reason, update_period_s=period_s)
+
+        return [
+            row("process_cpu_s", source, "s", period_s),
+            row("process_cpu_percent", source, "% of a core", period_s),
+            row("memory_bytes", "psutil.Process.memory_info", "byte", None),
+        ]
+
+    def watch(self, pids: Sequence[int]) -> None:
+        """Changes the roots and scans at once."""
+        self._tree.watch(pids)
+        self._last = None
+
+    def read(self, t_ns: int) -> dict[str, Any]:
+        """CPU seconds, share of a core since the last reading, and resident set; nothing before ``watch``."""
+        if not self._tree.watched:
+            return {}
+        cpu_s = self._tree.cpu_s()
+        percent = None
+        if self._last is not None and t_ns > self._last[0]:
+            percent = 100.0 * (cpu_s - self._last[1]) / ((t_ns - self._last[0]) / 1e9)
+        self._last = (t_ns, cpu_s)
+        return {
+            "process_cpu_s": cpu_s,
+            "process_cpu_percent": percent,
+            "memory_bytes": self._tree.memory_bytes(),
+        }
+
+    def counters(self) -> dict[str, Any]:
+        """CPU seconds alone."""
+        return {"process_cpu_s": self._tree.cpu_s()} if self._tree.watched else {}
+
+    def maintain(self) -> None:
+        """Rescans the tree; the sampler calls this once a second, between two samples."""
+        self._tree.rescan()

@@ -1,0 +1,46 @@
+"""Whole-machine figures through psutil: CPU, memory, disk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psutil
+
+from collector.telemetry.sensor import Sensor
+from collector.telemetry.types import Capability
+
+__all__ = ["SystemSensor"]
+
+
+class SystemSensor(Sensor):
+    """CPU and memory in percent, disk bytes since boot."""
+
+    name = "psutil"
+    _has_disks = False
+
+    def probe(self) -> list[Capability]:
+        """Primes the CPU percentage, whose first reading has no interval, and looks for disk counters."""
+        psutil.cpu_percent()
+        self._has_disks = psutil.disk_io_counters() is not None
+        disk_reason = None if self._has_disks else "the system shows no disk counters"
+        return [
+            Capability(self.name, "cpu_percent", "psutil.cpu_percent", "%", "machine", None, "ok",
+                       update_period_s=0.01),
+            Capability(self.name, "memory_percent", "psutil.virtual_memory", "%", "machine", None, "ok"),
+            *(
+                Capability(self.name, field, "psutil.disk_io_counters", "byte", "machine", None,
+                           "ok" if self._has_disks else "missing", disk_reason)
+                for field in ("disk_read_bytes", "disk_write_bytes")
+            ),
+        ]  # fmt: skip
+
+    def read(self, t_ns: int) -> dict[str, Any]:
+        """Percentages over the time since the last reading; cumulative disk bytes."""
+        fields: dict[str, Any] = {
+            "cpu_percent": psutil.cpu_percent(),
+            "memory_percent": psutil.virtual_memory().percent,
+        }
+        disk = psutil.disk_io_counters() if self._has_disks else None
+        if disk is not None:
+            fields["disk_read_bytes"], fields["disk_write_bytes"] = disk.read_bytes, disk.write_bytes
+        return fields

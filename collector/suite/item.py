@@ -151,7 +151,7 @@ class Item:
         )
 
     def row(self) -> dict[str, Any]:
-        """The item as a row of the table ``items``; ``payload`` holds every reference, the column the first."""
+        """The item as a row of the table ``items``; ``payload`` holds every reference, the column one."""
         return {
             "item_hash": self.hash,
             "item": self.id,

@@ -99,9 +99,7 @@ class BartScorer:
             ScorerError: it is not here, not a BART model, or broken.
         """
         if dtype not in _DTYPES:
-            raise ScorerError(
-                f"dtype must be one of {', '.join(_DTYPES)}.", f"dtype 只能是 {'、'.join(_DTYPES)}。"
-            )
+            raise ScorerError(f"dtype must be one of {', '.join(_DTYPES)}.", f"dtype 只能是 {'、'.join(_DTYPES)}。")
         self.checkpoint = _found(checkpoint, revision)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = dtype
@@ -133,9 +131,7 @@ class BartScorer:
             for block in _blocks(sorted(targets_of, key=lambda s: len(texts[s].ids)), texts):
                 jobs = [(source, target) for source in block for target in targets_of[source]]
                 sums.update(self._scored(block, jobs, texts))
-        return [
-            PairScore(sums[s, t], len(texts[t].ids), texts[s].truncated, texts[t].truncated) for s, t in pairs
-        ]
+        return [PairScore(sums[s, t], len(texts[t].ids), texts[s].truncated, texts[t].truncated) for s, t in pairs]
 
     def _scored(
         self, sources: Sequence[str], jobs: list[tuple[str, str]], texts: dict[str, _Tokens]

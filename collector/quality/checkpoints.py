@@ -112,9 +112,7 @@ def _local(name: str, folder: Path) -> Checkpoint | None:
 def _cached(name: str, revision: str | None) -> Checkpoint | None:
     """The newest complete snapshot in the hub's cache, or the one of ``revision``."""
     try:
-        repos = [
-            repo for repo in scan_cache_dir().repos if repo.repo_type == "model" and repo.repo_id == name
-        ]
+        repos = [repo for repo in scan_cache_dir().repos if repo.repo_type == "model" and repo.repo_id == name]
     except CacheNotFound:
         return None
     snapshots = [
@@ -133,9 +131,7 @@ def _cached(name: str, revision: str | None) -> Checkpoint | None:
 def _download(name: str, revision: str | None) -> None:
     """Fetches the small files and one kind of weights, safetensors where they exist."""
     try:
-        folder = Path(
-            snapshot_download(name, revision=revision, allow_patterns=[*_SMALL_FILES, "model*.safetensors"])
-        )
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=[*_SMALL_FILES, "model*.safetensors"]))
         if not any(folder.glob("model*.safetensors")):
             snapshot_download(name, revision=revision, allow_patterns=["pytorch_model.bin"])
     except HFValidationError as error:

@@ -11,10 +11,15 @@ from collector.telemetry.estimate import EstimateSensor
 from collector.telemetry.nvml import NvmlSensor
 from collector.telemetry.process import ProcessSensor
 from collector.telemetry.rapl import RaplSensor
+from collector.telemetry.sampler import Quality, Sampler, quality
 from collector.telemetry.sensor import Sensor
 from collector.telemetry.system import SystemSensor
+from collector.telemetry.types import Capability, EnergyResult, GpuSample, IdleBaseline, Sample, Scope, Tier
 
-__all__ = ["SENSORS"]
+__all__ = [
+    "SENSORS", "Capability", "EnergyResult", "GpuSample", "IdleBaseline", "Quality", "Sample", "Sampler", "Scope", "Tier",
+    "quality",
+]  # fmt: skip
 
 # Counters come first: they are read closest to the sample's stamp.
 SENSORS: tuple[type[Sensor], ...] = (RaplSensor, ProcessSensor, SystemSensor, NvmlSensor, EstimateSensor)

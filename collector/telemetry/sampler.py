@@ -14,16 +14,15 @@ import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from collector.errors import SensorError
 from collector.telemetry.types import Capability, Sample
 from collector.telemetry.wire import decode
 
-__all__ = ["GPU_RATE_HZ", "RATE_HZ", "Quality", "Sampler", "quality"]
+__all__ = ["GPU_RATE_HZ", "RATE_HZ", "Quality", "Sampler", "probe", "quality"]
 
 RATE_HZ = 10.0
 GPU_RATE_HZ = 20.0  # NVML's safe floor of 50 ms; faster is not offered
@@ -33,17 +32,16 @@ _STOP_LIMIT_S = 3.0
 _MARGIN_S = 0.5  # around a window: driver stamps lag behind the sample that carries them
 
 
-@dataclass(frozen=True, slots=True)
-class Quality:
+class Quality(NamedTuple):
     """How well a window was sampled.
 
     Attributes:
-        count: scheduled samples in the window.
+        sample_count: scheduled samples in the window.
         coverage: share of the planned ticks that came, 0..1.
         jitter_p99_s: 99th percentile of the absolute error of the interval, None with fewer than two samples.
     """
 
-    count: int
+    sample_count: int
     coverage: float
     jitter_p99_s: float | None
 
@@ -146,6 +144,11 @@ class Sampler:
         with self._arrived:
             return self._arrived.wait_for(lambda: bool(self._history) and self._last_full_ns() >= needed_ns, timeout_s)
 
+    @staticmethod
+    def quality(samples: Sequence[Sample], t0_ns: int, t1_ns: int, rate_hz: float = RATE_HZ) -> Quality:
+        """See :func:`quality`."""
+        return quality(samples, t0_ns, t1_ns, rate_hz)
+
     @property
     def alive(self) -> bool:
         """Whether the process runs and is heard."""
@@ -231,6 +234,16 @@ class Sampler:
 
 def _python_path() -> list[str]:
     return [str(_ROOT), *(entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry)]
+
+
+def probe() -> list[Capability]:
+    """What the sensors of this machine can do, found by starting the sampler and ending it again.
+
+    Raises:
+        SensorError: the sampler gave no samples.
+    """
+    with Sampler() as sampler:
+        return list(sampler.capabilities)
 
 
 def quality(samples: Sequence[Sample], t0_ns: int, t1_ns: int, rate_hz: float = RATE_HZ) -> Quality:

@@ -6,8 +6,9 @@ field says why), never zero.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 __all__ = ["Capability", "EnergyResult", "GpuSample", "IdleBaseline", "Sample", "Scope", "Status", "Tier"]
 
@@ -43,6 +44,10 @@ class Capability:
     reason: str | None = None
     cure: str | None = None
     update_period_s: float | None = None
+
+    def row(self) -> dict[str, Any]:
+        """Columns of the ``sensors`` table, without machine and campaign."""
+        return {**asdict(self), "probed_at": datetime.now(UTC)}
 
 
 @dataclass(frozen=True, slots=True)

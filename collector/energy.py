@@ -1,0 +1,300 @@
+"""Energy of a request, with its interval, from samples and capabilities. Pure: nothing is read here.
+
+**Energy.** A counter interpolated linearly at both edges; beside it the trapezoid of the instant power where there is
+one. The counter is the figure, the trapezoid the check (and the figure where there is no counter, or it was reset).
+
+**Interval** (measurement protocol: timing, gain, baseline), half-widths at 95 %:
+
+* timing: ``1.96 u_t`` with ``u_t = sqrt(Q0^2 + Q1^2) / sqrt(12) * (P_active - P_idle)``, which is the usual
+  ``sqrt(2) Q / sqrt(12) * dP`` when both edges are equally wide. Q is the larger of the counter's update period and
+  the width left by the gap between readings at that edge (:meth:`Curve.edge_s`). Without a baseline P_idle is 0,
+  which widens the interval;
+* gain: ``g E``, with g = 5 % until the sensor is calibrated, read as a systematic half-width and not as a sigma;
+* baseline: ``1.96 u_b`` with ``u_b = standard error * duration``; it belongs to the net energy and is added to the
+  gross one too, so that one half-width serves both.
+
+They are combined as the root of the sum of squares. For the *estimate* g is 50 %: the stated watts per core are an
+assumption that covers 5 W to 15 W, so its interval is as honest about joules as an assumption can be. Between models
+on one machine the factor cancels; the tier ``estimated`` says which of the two readings applies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+from collector.telemetry.estimate import GAIN_UNCERTAINTY as ESTIMATE_GAIN_UNCERTAINTY
+from collector.telemetry.series import (
+    Curve,
+    Meter,
+    PowerPoint,
+    Source,
+    choose_meter,
+    counters,
+    power_series,
+    powers,
+)
+from collector.telemetry.types import Capability, EnergyResult, IdleBaseline, Sample
+from collector.telemetry.usage import Usage, aggregate, machine_flags, sample_rows
+
+__all__ = [
+    "GAIN_UNCERTAINTY", "EnergyResult", "IdleBaseline", "PowerPoint", "Usage", "aggregate", "idle_baseline",
+    "machine_flags", "power_series", "request_energy", "sample_rows",
+]  # fmt: skip
+
+GAIN_UNCERTAINTY = 0.05  # uncalibrated sensors: +-5 % as a 95 % half-width
+_Z95 = 1.959964
+_MISMATCH = 0.05  # counter against integral
+_NOT_RESOLVABLE = 0.10  # timing and baseline part of the half-width over the energy
+_GAP_PERIODS = 3.0
+_SPLIT_PERIODS = 5.0  # both parts of a split last at least so many Q
+_BLOCK_S = 1.0  # the baseline's scatter is judged between blocks of this length
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One source over one window."""
+
+    source: Source
+    counter_j: float | None
+    integral_j: float | None
+    reset: bool
+    seen: bool  # any sample carries the field at all
+    sampled: bool  # a sample on both sides, no long gap inside
+    edges_s: tuple[float, float]
+
+    @property
+    def energy_j(self) -> float | None:
+        return self.integral_j if self.counter_j is None else self.counter_j
+
+
+def _total(curves: list[Curve], t0_ns: int, t1_ns: int) -> float | None:
+    parts = [curve.energy_j(t0_ns, t1_ns) for curve in curves]
+    known = [part for part in parts if part is not None]
+    return sum(known) if parts and len(known) == len(parts) else None
+
+
+def _well_sampled(curve: Curve, t0_ns: int, t1_ns: int, period_s: float) -> bool:
+    stamps = curve.stamps_ns
+    if not stamps or not curve.covers(t0_ns, t1_ns):
+        return False
+    limit_ns = _GAP_PERIODS * period_s * 1e9
+    return all(b - a <= limit_ns for a, b in zip(stamps, stamps[1:], strict=False) if b > t0_ns and a < t1_ns)
+
+
+def _read(
+    source: Source, samples: Sequence[Sample], t0_ns: int, t1_ns: int, watts: float | None, rate_hz: float
+) -> _Reading:
+    ticks = counters(source, samples, watts) if source.counter else []
+    instants = powers(source, samples) if source.power else []
+    curves = ticks or instants
+    seen = bool(curves) and all(curve.stamps_ns for curve in curves)
+    period_s = max(1.0 / rate_hz, source.period_s)
+    edges = [max([source.period_s, *(curve.edge_s(t) for curve in curves)]) if seen else 0.0 for t in (t0_ns, t1_ns)]
+    return _Reading(
+        source=source,
+        counter_j=_total(ticks, t0_ns, t1_ns),
+        integral_j=_total(instants, t0_ns, t1_ns),
+        reset=any(curve.was_reset(t0_ns, t1_ns) for curve in ticks),
+        seen=seen,
+        sampled=seen and all(_well_sampled(curve, t0_ns, t1_ns, period_s) for curve in curves),
+        edges_s=(edges[0], edges[1]),
+    )
+
+
+def _sources(readings: list[_Reading]) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    for reading in readings:
+        name = reading.source.sensor
+        kind = "estimate_j" if reading.source.part == "process" else "counter_j"
+        if reading.counter_j is not None:
+            figures[f"{name}.{kind}" if name != "estimate" else "estimate.energy_j"] = reading.counter_j
+        if reading.integral_j is not None:
+            figures[f"{name}.integral_j"] = reading.integral_j
+    return figures
+
+
+def _flags(readings: list[_Reading]) -> list[str]:
+    flags = []
+    if any(reading.reset for reading in readings):
+        flags.append("counter_reset")
+    if any(not reading.sampled for reading in readings if reading.seen):
+        flags.append("undersampled")
+    for reading in readings:
+        counter_j, integral_j = reading.counter_j, reading.integral_j
+        if counter_j is None or integral_j is None or counter_j <= 0:
+            continue
+        if abs(integral_j - counter_j) > _MISMATCH * counter_j:
+            flags.append("counter_mismatch")
+            break
+    return flags
+
+
+def _why_none(readings: list[_Reading]) -> str:
+    for reading in readings:
+        if not reading.seen:
+            return f"no sample carries the {reading.source.part} reading of {reading.source.sensor}"
+        if reading.energy_j is None and reading.reset:
+            return f"the counter of {reading.source.sensor} was reset in the window"
+        if reading.energy_j is None:
+            return f"no sample of {reading.source.sensor} on both sides of the window"
+    return "no sensor"
+
+
+def _missing(capabilities: Sequence[Capability]) -> EnergyResult:
+    causes = [f"{row.sensor}: {row.reason}" for row in capabilities if row.tier is not None and row.reason]
+    return EnergyResult(
+        reason="no energy sensor (" + ("; ".join(dict.fromkeys(causes)) or "none was probed") + ")",
+        flags=("energy_missing",),
+    )
+
+
+def _timing_u_j(readings: list[_Reading], duration_s: float, idle_w: float) -> float:
+    """One sigma of the timing part; the idle power is shared among the sources as their energy is."""
+    total_j = sum(reading.energy_j or 0.0 for reading in readings)
+    dynamic_w = max(0.0, total_j / duration_s - idle_w)
+    return math.hypot(
+        *(
+            math.hypot(*reading.edges_s) / math.sqrt(12.0) * dynamic_w * (reading.energy_j or 0.0) / total_j
+            for reading in readings
+        )
+    )
+
+
+def _gain_j(readings: list[_Reading], gain_uncertainty: float) -> float:
+    """95 % half-width of the gain part; different sensors err independently."""
+    return math.hypot(
+        *(
+            (reading.energy_j or 0.0)
+            * (ESTIMATE_GAIN_UNCERTAINTY if reading.source.tier == "estimated" else gain_uncertainty)
+            for reading in readings
+        )
+    )
+
+
+def request_energy(
+    samples: Sequence[Sample], t0_ns: int, t1_ns: int, capabilities: Sequence[Capability], *,
+    baseline: IdleBaseline | None = None, first_token_ns: int | None = None,
+    gain_uncertainty: float = GAIN_UNCERTAINTY, rate_hz: float = 10.0, gpu_rate_hz: float = 20.0,
+) -> EnergyResult:  # fmt: skip
+    """Energy between two moments.
+
+    Args:
+        samples: in time order, with some before and after the window (``Sampler.between``).
+        t0_ns: start, monotonic; likewise t1_ns the end.
+        capabilities: what the sensors can do: decides scope and tier.
+        baseline: idle power; used when it has the scope and tier of this energy.
+        first_token_ns: where prefill ends, for the split.
+        gain_uncertainty: relative 95 % half-width of the sensors' gain.
+        rate_hz: planned rate of the samples, to judge gaps; likewise gpu_rate_hz.
+
+    Returns:
+        The figure, or None with a reason; flags are names of db.flags.
+    """
+    meter = choose_meter(capabilities)
+    if meter is None or t1_ns <= t0_ns:
+        return _missing(capabilities)
+
+    def read(a_ns: int, b_ns: int) -> list[_Reading]:
+        return [
+            _read(source, samples, a_ns, b_ns, meter.watts_per_core, gpu_rate_hz if source.part == "gpu" else rate_hz)
+            for source in meter.sources
+        ]
+
+    readings = read(t0_ns, t1_ns)
+    flags, sources = _flags(readings), _sources(readings)
+    known = [reading.energy_j for reading in readings if reading.energy_j is not None]
+    if len(known) < len(readings):
+        flags += [] if flags else ["energy_missing"]
+        return EnergyResult(reason=_why_none(readings), sources=sources, flags=tuple(flags))
+    energy_j = sum(known)
+    if energy_j <= 0 or not math.isfinite(energy_j):
+        reason = f"the sensors read {energy_j:g} J, which no answer can cost"
+        return EnergyResult(reason=reason, sources=sources, flags=(*flags, "energy_zero"))
+
+    duration_s = (t1_ns - t0_ns) / 1e9
+    usable = baseline if baseline and (baseline.scope, baseline.tier) == (meter.scope, meter.tier) else None
+    idle_j = usable.power_w * duration_s if usable else 0.0
+    timing_j = _Z95 * _timing_u_j(readings, duration_s, idle_j / duration_s)
+    baseline_j = _Z95 * usable.standard_error_w * duration_s if usable else 0.0
+    if math.hypot(timing_j, baseline_j) > _NOT_RESOLVABLE * energy_j:
+        flags.append("not_resolvable")
+    half_j = math.hypot(timing_j, baseline_j, _gain_j(readings, gain_uncertainty))
+    parts = {reading.source.part: reading.energy_j for reading in readings}
+    prefill_j = _prefill_j(meter, samples, t0_ns, first_token_ns, t1_ns, (rate_hz, gpu_rate_hz))
+    return EnergyResult(
+        energy_j=energy_j,
+        energy_net_j=energy_j - idle_j if usable else None,
+        energy_low_j=max(0.0, energy_j - half_j),
+        energy_high_j=energy_j + half_j,
+        tier=meter.tier,
+        scope=meter.scope,
+        sources=sources,
+        flags=tuple(flags),
+        cpu_energy_j=parts.get("cpu"),
+        gpu_energy_j=parts.get("gpu"),
+        prefill_j=prefill_j,
+        decode_j=None if prefill_j is None else energy_j - prefill_j,
+    )
+
+
+def _prefill_j(
+    meter: Meter, samples: Sequence[Sample], t0_ns: int, first_ns: int | None, t1_ns: int, rates_hz: tuple[float, float]
+) -> float | None:
+    """Energy up to the first token; None unless both parts last five Q, Q the coarser of counter and sampling."""
+    if first_ns is None or not t0_ns < first_ns < t1_ns:
+        return None
+    total_j = 0.0
+    for source in meter.sources:
+        rate_hz = rates_hz[1] if source.part == "gpu" else rates_hz[0]
+        least_ns = _SPLIT_PERIODS * max(source.period_s, 1.0 / rate_hz) * 1e9
+        if min(first_ns - t0_ns, t1_ns - first_ns) < least_ns:
+            return None
+        whole = _read(source, samples, t0_ns, t1_ns, meter.watts_per_core, rate_hz)
+        part = _read(source, samples, t0_ns, first_ns, meter.watts_per_core, rate_hz)
+        # the same kind of figure as the whole, so that the two parts add up to it
+        part_j = part.integral_j if whole.counter_j is None else part.counter_j
+        if part_j is None:
+            return None
+        total_j += part_j
+    return total_j
+
+
+def idle_baseline(
+    samples: Sequence[Sample], t0_ns: int, t1_ns: int, capabilities: Sequence[Capability]
+) -> IdleBaseline | None:
+    """Mean power of an idle window and its standard error.
+
+    The error is the larger of the scatter between blocks of a second, widened by Student's t for their number so
+    that 1.96 of it is a 95 % half-width, and of what the edges leave open.
+
+    Returns:
+        None without an energy sensor, with a reset, or when the window holds fewer than three blocks.
+    """
+    meter = choose_meter(capabilities)
+    duration_s = (t1_ns - t0_ns) / 1e9
+    blocks = int(duration_s / _BLOCK_S)
+    if meter is None or blocks < 3:
+        return None
+    bounds = np.linspace(t0_ns, t1_ns, blocks + 1).astype(np.int64).tolist()
+    total = np.zeros(blocks)
+    timing_w = []
+    for source in meter.sources:
+        curves = counters(source, samples, meter.watts_per_core) if source.counter else powers(source, samples)
+        pieces = [_total(curves, a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+        if any(piece is None for piece in pieces):
+            return None
+        energies = np.asarray(pieces, dtype=np.float64)
+        total += energies
+        edge_s = max(source.period_s, *(max(curve.edge_s(t0_ns), curve.edge_s(t1_ns)) for curve in curves))
+        scatter_w = float(np.std(energies, ddof=1)) * blocks / duration_s
+        timing_w.append(math.sqrt(2.0) * edge_s / math.sqrt(12.0) * scatter_w / duration_s)
+    power_w = float(total.sum()) / duration_s
+    block_w = total * blocks / duration_s
+    widening = float(stdtrit(blocks - 1, 0.975)) / _Z95
+    scatter_w = widening * float(np.std(block_w, ddof=1)) / math.sqrt(blocks)
+    return IdleBaseline(power_w, max(scatter_w, *timing_w), duration_s, meter.scope, meter.tier)

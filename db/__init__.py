@@ -1,7 +1,7 @@
 """The only door to the database: where it lies, who may write, how it grows, what it answers.
 
-``Store`` opens, migrates, reads and writes; ``db.reader`` holds the queries of pages and rating; ``FLAGS`` is the
-one table of validity flags.
+``Store`` opens, migrates, reads and writes; ``db.reader`` holds the queries of pages and rating; ``FLAGS``
+is the one table of validity flags.
 """
 
 from __future__ import annotations

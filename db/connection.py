@@ -1,7 +1,8 @@
 """Opening DuckDB: fixed settings, and its messages turned into the store's errors.
 
-The file format is pinned, so that every supported DuckDB opens a file that another one wrote. SQL cannot reach
-files, the network or variables of this process. Source of the lock texts: DuckDB's own messages (1.5.6, 2.0.0).
+The file format is pinned, so that every supported DuckDB opens a file that another one wrote. SQL cannot
+reach files, the network or variables of this process. Source of the lock texts: DuckDB's own messages
+(1.5.6, 2.0.0).
 """
 
 from __future__ import annotations
@@ -24,13 +25,15 @@ _LOCK_TEXTS = (
     "could not set lock", "used by another process", "file is already open", "different configuration",
 )  # fmt: skip
 _BROKEN = (duckdb.IOException, duckdb.FatalException, duckdb.SerializationException, duckdb.InternalException)
+# Said by errors of other classes: of the SQLite opener, of a damaged block, of a commit on a full disk.
+_BROKEN_TEXTS = ("external extensions is disabled", "corrupt database", "failed to commit: could not write")
 _COMMON: Final[dict[str, str | bool | int | float | list[str]]] = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "storage_compatibility_version": STORAGE_VERSION,
 }
-# One thread writes, beside an engine that may be idling for its baseline; readers get two, and room to aggregate.
+# One thread writes, beside an engine that may be idling for its baseline; readers get room to aggregate.
 _WRITER: Final = _COMMON | {"threads": "1", "memory_limit": "1GB"}
 _READER: Final = _COMMON | {"threads": "2", "memory_limit": "2GB"}
 
@@ -58,8 +61,7 @@ def locked_error(path: Path, error: duckdb.Error | None, timeout_s: float) -> St
         who_en = f"{found['program']} (PID {found['pid']})"
         who_zh = f"{found['program']}（PID {found['pid']}）"
     return StoreLocked(
-        f"The database {path} is in use by {who_en}, waited {timeout_s:g} s; "
-        "close that program and try again.",
+        f"The database {path} is in use by {who_en}, waited {timeout_s:g} s; close that program and try again.",
         f"数据库 {path} 正被{who_zh}占用，已等待 {timeout_s:g} 秒；请关闭该程序后重试。",
     )
 
@@ -108,7 +110,8 @@ def translated(path: Path, timeout_s: float = 0.0) -> Iterator[None]:
     except duckdb.Error as error:
         if is_locked(error):
             raise locked_error(path, error, timeout_s) from error
-        if isinstance(error, _BROKEN) or "external extensions is disabled" in str(error):
+        text = str(error).lower()
+        if isinstance(error, _BROKEN) or any(part in text for part in _BROKEN_TEXTS):
             raise _unusable(path, str(error)) from error
         raise
     except OSError as error:

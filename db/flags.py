@@ -29,6 +29,7 @@ class Flag(NamedTuple):
     zh: str
 
 
+# fmt: off
 FLAGS: tuple[Flag, ...] = (
     # --- the answer failed: quality 0, its energy counts
     Flag("empty", "failure", "the answer is empty", "回答为空"),
@@ -83,6 +84,7 @@ FLAGS: tuple[Flag, ...] = (
     # --- the configuration cannot be rated
     Flag("mixed_scope", "unrated", "energy scopes are mixed", "能耗范围混杂"),
 )
+# fmt: on
 
 _EFFECTS: dict[str, Effect] = {flag.name: flag.effect for flag in FLAGS}
 

@@ -1,10 +1,10 @@
 """The gate in front of the database file: one writer or many readers, across processes and threads.
 
-DuckDB does not wait for a file that another process holds, it refuses. With plain retries a writer starves beside
-busy readers. Here everybody passes a turnstile: take ``<db>.turn`` alone, then ``<db>.lk`` shared or alone, then give
-the turnstile back. A waiting writer keeps the turnstile, so later readers queue behind it. The locks belong to open
-file handles and vanish with the process; the database file itself is never opened here, because closing any handle
-of it would drop DuckDB's own lock.
+DuckDB does not wait for a file that another process holds, it refuses. With plain retries a writer starves
+beside busy readers. Here everybody passes a turnstile: take ``<db>.turn`` alone, then ``<db>.lk`` shared or
+alone, then give the turnstile back. A waiting writer keeps the turnstile, so later readers queue behind it.
+The locks belong to open file handles and vanish with the process; the database file itself is never opened
+here, because closing any handle of it would drop DuckDB's own lock.
 """
 
 from __future__ import annotations
@@ -49,8 +49,7 @@ def _locked(
                 raise locked_error(database, None, timeout_s) from None
         except portalocker.LockException as error:
             raise StoreUnusable(
-                f"The folder {database.parent} cannot lock files ({error}); "
-                "keep the database on a local disk (--db).",
+                f"The folder {database.parent} cannot lock files ({error}); keep the database on a local disk (--db).",
                 f"文件夹 {database.parent} 不支持文件锁（{error}）；请把数据库放在本地磁盘（--db）。",
             ) from error
         time.sleep(pause_s)
@@ -87,8 +86,7 @@ def gate(database: Path, *, exclusive: bool, timeout_s: float) -> Iterator[None]
                 raise StoreUnusable(
                     f"The folder {database.parent} cannot be written ({error.strerror}); "
                     "change its permissions or name another place with --db.",
-                    f"无法写入文件夹 {database.parent}（{error.strerror}）；"
-                    "请修改权限，或用 --db 指定其他位置。",
+                    f"无法写入文件夹 {database.parent}（{error.strerror}）；请修改权限，或用 --db 指定其他位置。",
                 ) from error
         else:
             kind = portalocker.LockFlags.EXCLUSIVE if exclusive else portalocker.LockFlags.SHARED

@@ -1,12 +1,11 @@
 """The questions that pages and rating ask. Sums and counts are made in SQL; columns as in docs/data.md.
 
-Every function opens and closes its own read-only connection and raises ``StoreError`` when the store cannot be read.
+Every function opens and closes its own read-only connection; ``StoreError`` when the store cannot be read.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Final
 
 import pandas as pd
 
@@ -17,21 +16,17 @@ __all__ = [
     "ratings", "run", "runs", "samples", "scores", "sensors",
 ]  # fmt: skip
 
-_CAMPAIGN: Final = """
-SELECT p.campaign_id AS campaign, p.name, p.status, p.started_at, p.finished_at, p.heartbeat_at, p.note,
-    p.engine, p.engine_version, p.restart_way, p.suite_version, p.experiment_hash, p.machine_id,
-    m.cpu_model, m.os_family
-"""
-
 
 def campaigns(store: Store) -> pd.DataFrame:
-    """One row per campaign, newest first, with its counts of cells and runs and its energy (J, every attempt).
+    """One row per campaign, newest first, with its counts of cells and runs.
 
-    ``energy_j`` is None where no run of the campaign has an energy.
+    ``campaign`` is ``campaign_id`` under its name in the views. ``energy_j``: joules of all its attempts together,
+    None where none has an energy.
     """
-    return store.query(
-        _CAMPAIGN
-        + """,
+    return store.query("""
+SELECT p.campaign_id, p.campaign_id AS campaign, p.name, p.status, p.started_at, p.finished_at, p.heartbeat_at, p.note,
+    p.engine, p.engine_version, p.restart_way, p.suite_version, p.experiment_hash, p.machine_id,
+    m.cpu_model, m.os_family,
     (SELECT count(*) FROM cells x WHERE x.campaign_id = p.campaign_id) AS cells,
     (SELECT count(*) FROM cells x WHERE x.campaign_id = p.campaign_id AND x.state = 'done') AS cells_done,
     (SELECT count(*) FROM runs r WHERE r.campaign_id = p.campaign_id) AS runs,
@@ -40,16 +35,15 @@ def campaigns(store: Store) -> pd.DataFrame:
     (SELECT sum(energy_j) FROM runs r WHERE r.campaign_id = p.campaign_id) AS energy_j
 FROM campaigns p LEFT JOIN machines m USING (machine_id)
 ORDER BY p.started_at DESC, p.campaign_id
-"""
-    )
+""")
 
 
 def campaign(store: Store, campaign_id: str) -> dict[str, object]:
-    """All of one campaign with its machine: experiment text, packages, fingerprint; empty if there is none."""
+    """All of one campaign with its machine: experiment, packages, fingerprint; empty if there is none."""
     return _one(
         store,
-        _CAMPAIGN
-        + """, p.experiment_toml, p.packages, p.engine_environment, m.fingerprint
+        """
+SELECT p.*, m.cpu_model, m.os_family, m.fingerprint
 FROM campaigns p LEFT JOIN machines m USING (machine_id) WHERE p.campaign_id = ?
 """,
         campaign_id,
@@ -110,14 +104,14 @@ WHERE ($campaign IS NULL OR campaign = $campaign)
 ORDER BY started_at DESC, run_id LIMIT $limit OFFSET $offset
 """,
         {
-            "campaign": campaign, "configuration": configuration, "task": task, "load": load, "language": language,
-            "status": status, "flag": flag, "item": item, "limit": limit, "offset": offset,
+            "campaign": campaign, "configuration": configuration, "task": task, "load": load, "item": item,
+            "language": language, "status": status, "flag": flag, "limit": limit, "offset": offset,
         },
     )  # fmt: skip
 
 
 def run(store: Store, run_id: str) -> dict[str, object]:
-    """All of one run: the columns of ``v_runs``, and the server's raw answer, chunk times, energy sources and score detail.
+    """All of one run: the columns of ``v_runs``, and raw answer, chunk times, energy sources, score detail.
 
     Unknown is None, JSON is decoded, times are UTC without a zone. Empty if there is no such run.
     """
@@ -161,7 +155,8 @@ def events(store: Store, campaign: str | None = None, limit: int = 200) -> pd.Da
 
 def progress(store: Store, campaign: str) -> dict[str, int]:
     """Cells of a campaign by state: ``planned``, ``done``, ``failed``, ``skipped``, and their ``total``."""
-    frame = store.query("SELECT state, count(*) AS n FROM cells WHERE campaign_id = ? GROUP BY state", [campaign])
+    sql = "SELECT state, count(*) AS n FROM cells WHERE campaign_id = ? GROUP BY state"
+    frame = store.query(sql, [campaign])
     counts = {"planned": 0, "done": 0, "failed": 0, "skipped": 0}
     counts.update({str(state): int(n) for state, n in zip(frame["state"], frame["n"], strict=True)})
     return counts | {"total": sum(counts.values())}

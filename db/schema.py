@@ -1,7 +1,7 @@
 """The schema of the store: named migrations, the views, and the flag table that the views read.
 
-Each ``migrations/NNNN_name.sql`` runs in one transaction together with its record in ``schema_migrations``. The views
-are made again whenever their text changed or a migration ran.
+Each ``migrations/NNNN_name.sql`` runs in one transaction together with its record in ``schema_migrations``.
+The views are made again whenever their text changed or a migration ran.
 """
 
 from __future__ import annotations

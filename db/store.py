@@ -31,7 +31,7 @@ Params = Sequence[object] | Mapping[str, object]
 
 
 def store_path(explicit: str | Path | None = None) -> Path:
-    """Where the database lies: ``explicit``, else ENERGY_RATING_DB, else the project's ``data/energy-rating.duckdb``."""
+    """Where the database lies: ``explicit``, else ENERGY_RATING_DB, else the project's data folder."""
     chosen = explicit or os.environ.get("ENERGY_RATING_DB")
     return Path(chosen).expanduser() if chosen else _ROOT / "data" / "energy-rating.duckdb"
 
@@ -156,8 +156,7 @@ class Store:
         """Gate and connection; the connection is closed inside the gate."""
         if self._size() is None:
             raise StoreMissing(
-                f"There is no database at {self._path}; "
-                "measure something first or name another file with --db.",
+                f"There is no database at {self._path}; measure something first or name another file with --db.",
                 f"{self._path} 处没有数据库；请先进行测量，或用 --db 指定其他文件。",
             )
         with (
@@ -209,12 +208,10 @@ class Store:
 
 
 def _frame(con: duckdb.DuckDBPyConnection, sql: str, params: Params | None) -> pd.DataFrame:
-    # Through Arrow: plain numpy types in every DuckDB version. In a function of its own, so that the relation, which
-    # keeps the file open, is gone before the connection closes.
+    # Through Arrow: plain numpy types in every DuckDB version. In a function of its own, so that the
+    # relation, which keeps the file open, is gone before the connection closes.
     values = dict(params) if isinstance(params, Mapping) else list(params or ())
     relation: Any = con.sql(sql, params=values or None)
-    if relation is None:
-        raise ValueError("not a SELECT: " + sql)
     frame: pd.DataFrame = relation.to_arrow_table().to_pandas()
     return frame
 

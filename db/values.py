@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -78,11 +79,13 @@ def _double(value: Any) -> float:
     return float(value)
 
 
-def _integer(value: Any) -> int:
+def _integer(value: Any, bits: int) -> int:
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
         raise TypeError
     if int(value) != value:
         raise TypeError
+    if not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
+        raise ValueError("out of range")
     return int(value)
 
 
@@ -104,8 +107,8 @@ _CONVERT: Final[dict[str, Callable[[Any], object]]] = {
     "VARCHAR": _text,
     "JSON": _json,
     "DOUBLE": _double,
-    "INTEGER": _integer,
-    "BIGINT": _integer,
+    "INTEGER": partial(_integer, bits=32),
+    "BIGINT": partial(_integer, bits=64),
     "BOOLEAN": _boolean,
     "TIMESTAMP": _timestamp,
 }

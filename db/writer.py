@@ -39,9 +39,10 @@ class Writer:
     def insert(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
         """Adds rows, all in one go.
 
-        A row that lacks a key of another row gets NULL there; a column that no row names gets its default. NaN
-        and infinity become NULL. Dicts and lists for JSON columns are dumped; text for one must be JSON. Times
-        must be aware. Text keeps every character, U+0000 included; a lone surrogate becomes U+FFFD.
+        A row that lacks a key of another row gets NULL there; a column that no row names gets its default.
+        NaN and infinity become NULL. Dicts and lists for JSON columns are dumped; text for one must be
+        JSON. Times must be aware. Text keeps every character, U+0000 included; a lone surrogate becomes
+        U+FFFD.
 
         Raises:
             ValueError: unknown table or column, a value of the wrong type, a constraint violated.
@@ -116,15 +117,15 @@ class Writer:
         types = self._types(table, names)
         with _as_value_error(table):
             columns = {name: [converted(name, row.get(name), types[name]) for row in rows] for name in names}
-            return pa.table({name: pa.array(column, arrow_type(types[name])) for name, column in columns.items()})
+            arrays = {name: pa.array(column, arrow_type(types[name])) for name, column in columns.items()}
+            return pa.table(arrays)
 
     def _load(self, verb: str, table: str, data: pa.Table) -> None:
         if not data.num_rows:
             return
         names = _quoted(data.column_names)
         self._con.register("incoming_rows", data)
-        try:
-            with _as_value_error(table):
-                self._con.execute(f'{verb} "{table}" ({names}) SELECT {names} FROM incoming_rows')  # noqa: S608
-        finally:
-            self._con.unregister("incoming_rows")
+        with _as_value_error(table):
+            self._con.execute(f'{verb} "{table}" ({names}) SELECT {names} FROM incoming_rows')  # noqa: S608
+        # Only after success: an error has ended the transaction, and the connection closes with it.
+        self._con.unregister("incoming_rows")

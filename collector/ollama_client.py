@@ -263,7 +263,7 @@ class OllamaClient:
         chunks = reader.chunks()
         if reader.final is not None and (fault is None or fault[0] != "aborted"):
             cap = request.options.get("num_predict")
-            fault = check_counts(reader.final, chunks, cap)
+            fault = check_counts(reader.final, chunks, cap, loading=not request.messages)
         sent_ns = watch.sent_ns or watch.start_ns
         return ChatOutcome(
             sent_ns=sent_ns, end_ns=end_ns, wall_offset_ns=wall_offset_ns,

@@ -205,7 +205,7 @@ _NUMBERS: Final = (
 
 
 def check_counts(
-    final: Mapping[str, Any], chunks: Sequence[Chunk], num_predict: int | None = None
+    final: Mapping[str, Any], chunks: Sequence[Chunk], num_predict: int | None = None, *, loading: bool = False
 ) -> tuple[str, str] | None:
     """Holds the final chunk's figures against the stream.
 
@@ -216,11 +216,12 @@ def check_counts(
         final: the final chunk.
         chunks: all chunks.
         num_predict: the cap that was asked for, None or <= 0 for none.
+        loading: nothing was asked, so the server only loads or unloads, without counts.
 
     Returns:
         Flag name and detail, None when nothing contradicts.
     """
-    if final.get("done_reason") in ("load", "unload"):
+    if loading and final.get("done_reason") in ("load", "unload"):
         return None
     for key in _NUMBERS:
         if final.get(key) is not None and count_of(final, key) is None:

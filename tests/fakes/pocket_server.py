@@ -24,13 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer
 
 from collector.pocket.endpoints import Endpoints
 from collector.pocket.faults import ENVIRONMENT, FaultScript
 from collector.pocket.folder import EOS, SPECIALS, llama_config, write_llama
 from collector.pocket.server import PocketServer
 from collector.pocket.text import byte_alphabet
+from collector.pocket.tokenizer import build
 
 __all__ = ["ANSWER", "ROOT", "pocket_process", "pocket_server", "tiny_models", "write_reciter"]
 
@@ -40,7 +41,7 @@ ANSWER = ("Power", " is", " energy", " per", " second:", " 功率", "是", "每�
 
 
 def write_reciter(
-    folder: Path, pieces: Sequence[str | bytes], *, back_to: int | None = None, context: int = 2048
+    folder: Path, pieces: Sequence[str | bytes], *, back_to: int | None = None, context: int = 2048, words: str = ""
 ) -> Path:
     """Writes a model folder that answers everything with ``pieces``.
 
@@ -49,17 +50,18 @@ def write_reciter(
         pieces: different texts of at least two bytes, one token each; bytes where a token is no whole character.
         back_to: index of the piece that follows the last one; None ends the answer there.
         context: tokens the model is made for.
+        words: text whose words become tokens; any other text is read byte by byte.
     """
     letters = {byte: letter for letter, byte in byte_alphabet().items()}
     spelled = ["".join(letters[byte] for byte in _bytes(piece)) for piece in pieces]
-    names = [*SPECIALS, *(letters[byte] for byte in range(256)), *spelled]
-    assert len(set(names)) == len(names), "pieces must differ and be longer than a byte"
-    tokenizer = Tokenizer(models.BPE(vocab={name: place for place, name in enumerate(names)}, merges=[]))
-    tokenizer.add_special_tokens(list(SPECIALS))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.decoder = decoders.ByteLevel()
+    plan = json.loads(build([words], 4096, SPECIALS, min_frequency=1).to_str())
+    vocabulary: dict[str, int] = plan["model"]["vocab"]
+    assert not set(spelled) & set(vocabulary), "pieces must differ from each other and from the tokens of words"
+    first = len(vocabulary)
+    vocabulary |= {name: first + place for place, name in enumerate(spelled)}
+    size = len(vocabulary)
+    tokenizer = Tokenizer.from_str(json.dumps(plan))
 
-    size, first = len(names), len(names) - len(pieces)
     hidden = size + -size % 8
     config = llama_config(vocabulary=size, hidden=hidden, layers=1, heads=2, kv_heads=1, inner=8)
     config |= {"tie_word_embeddings": False, "max_position_embeddings": context}

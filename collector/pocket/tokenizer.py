@@ -26,7 +26,7 @@ PATTERN = (
 )
 """Qwen2's pre-tokenizer; a changed character changes the checksum by which Ollama knows it."""
 
-_MAX_TOKEN_CHARACTERS = 12
+_MAX_CHARACTERS, _MAX_HAN_CHARACTERS = 12, 4
 
 
 def build(texts: Iterable[str], size: int, specials: Sequence[str], min_frequency: int = 2) -> Tokenizer:
@@ -85,12 +85,18 @@ def _word_merges(texts: list[str], room: int, min_frequency: int) -> list[tuple[
     learner.pre_tokenizer = pre_tokenizers.Split(Regex(PATTERN), behavior="isolated")
     characters = sorted(set("".join(texts)))
     trainer = trainers.BpeTrainer(
-        vocab_size=len(characters) + room,
+        vocab_size=len(characters) + 3 * room,
         min_frequency=min_frequency,
         initial_alphabet=characters,
-        max_token_length=_MAX_TOKEN_CHARACTERS,
+        max_token_length=_MAX_CHARACTERS,
         show_progress=False,
     )
     learner.train_from_iterator(texts, trainer)
-    learned = json.loads(learner.to_str())["model"]["merges"]
-    return [(first, second) for first, second in learned][:room]
+    learned = [(first, second) for first, second in json.loads(learner.to_str())["model"]["merges"]]
+    # Whole Chinese phrases as one token would make answers of a few tokens; a piece that is refused takes the
+    # longer ones built on it along, since they are longer still.
+    return [pair for pair in learned if len("".join(pair)) <= _limit("".join(pair))][:room]
+
+
+def _limit(piece: str) -> int:
+    return _MAX_CHARACTERS if piece.isascii() else _MAX_HAN_CHARACTERS

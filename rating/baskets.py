@@ -1,0 +1,136 @@
+"""Which configurations are the reference of a cohort."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rating.cells import Cells
+from rating.model import Condition, Group, Measurements
+from rating.reasons import Both, Reason, reason
+from rating.scheme import OWN_MINIMUM, Basket, Member, Scheme, own_name
+from rating.validity import Facts, compared, intrinsic
+
+__all__ = ["Reference", "choose", "own_members"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The basket of a cohort.
+
+    Attributes:
+        scheme: name that the ratings carry.
+        members: code of the configuration behind each basket member, None where it is not measured in the cohort.
+        basket: the basket, None where there is none.
+        own: whether it is an own basket.
+        missing: why there is none, None where there is one.
+        comparable: what would make an own basket's letters comparable.
+    """
+
+    scheme: str
+    members: tuple[int | None, ...]
+    basket: Basket | None
+    own: bool
+    missing: Reason | None
+    comparable: Both
+
+    @property
+    def codes(self) -> list[int]:
+        """Codes of the members that are measured in the cohort."""
+        return [code for code in self.members if code is not None]
+
+
+def choose(
+    measurements: Measurements, cells: Cells, facts: Mapping[Group, Facts], scheme: Scheme, cohort: int
+) -> Reference:
+    """The first basket of the scheme that is measured in the cohort, else an own basket, else none."""
+    label = measurements.cohorts[cohort]
+    fitting = [basket for basket in scheme.baskets if not basket.own or basket.cohort == label]
+    found = [(basket, _members(measurements, cells, basket, cohort)) for basket in fitting]
+    complete = [(basket, codes) for basket, codes in found if all(code is not None for code in codes)]
+    chosen = complete or ([] if scheme.own_baskets else found)
+    cure = _cure(scheme)
+    if chosen:
+        basket, codes = chosen[0]
+        return Reference(scheme.name, codes, basket, basket.own, None, cure)
+    members = own_members(measurements, cells, facts, scheme, cohort) if scheme.own_baskets else ()
+    if members:
+        basket = Basket(own_name(scheme.name, label), members, label, own=True)
+        codes = _members(measurements, cells, basket, cohort)
+        return Reference(basket.name, codes, basket, True, None, cure)
+    wanted = min(found, key=lambda entry: sum(code is None for code in entry[1]), default=None)
+    missing = [str(m) for m, code in zip(wanted[0].members, wanted[1], strict=True) if code is None] if wanted else []
+    return Reference(
+        scheme.name, (), None, False, reason("no_basket", missing=", ".join(missing) or "-", cure=cure), cure
+    )
+
+
+def own_members(
+    measurements: Measurements, cells: Cells, facts: Mapping[Group, Facts], scheme: Scheme, cohort: int
+) -> tuple[Member, ...]:
+    """Configurations fit to be the own basket of a cohort: valid, enough items, in every task; () if fewer than 3.
+
+    Only configurations measured under the most common condition are taken, so that one odd one out cannot spoil it.
+    """
+    tasks = sorted({group.task for group in cells.slices if group.cohort == cohort})
+    codes = sorted({group.configuration for group in cells.slices if group.cohort == cohort})
+    sound = [code for code in codes if all(_sound(facts, cells, scheme, Group(cohort, task, code)) for task in tasks)]
+    for task in tasks:
+        kept = {code: facts[Group(cohort, task, code)] for code in sound}
+        common = _most_common(kept)
+        sound = [code for code in sound if _stamp(kept[code].conditions) == common]
+    for task in tasks:
+        others = [facts[Group(cohort, task, code)] for code in sound]
+        sound = [code for code in sound if not compared(facts[Group(cohort, task, code)], others)]
+    if len(sound) < OWN_MINIMUM:
+        return ()
+    chosen = sorted((measurements.configurations[code] for code in sound), key=lambda c: c.configuration)
+    return tuple(Member(c.model or c.configuration, c.quantization, c.configuration) for c in chosen)
+
+
+def _sound(facts: Mapping[Group, Facts], cells: Cells, scheme: Scheme, group: Group) -> bool:
+    place = cells.slices.get(group)
+    if place is None or intrinsic(facts[group]) or any(note.code == "flagged" for note in facts[group].notes):
+        return False
+    return place.stop - place.start >= scheme.min_items and float(cells.quality[place].sum()) > 0
+
+
+def _stamp(conditions: frozenset[Condition]) -> tuple[Condition, ...]:
+    return tuple(sorted((_how(condition) for condition in conditions), key=str))
+
+
+def _how(condition: Condition) -> Condition:
+    """The condition without load and language, which say what was asked and not how it was measured."""
+    return condition._replace(load=None, language=None)
+
+
+def _most_common(kept: Mapping[int, Facts]) -> tuple[Condition, ...]:
+    counted = Counter(_stamp(facts.conditions) for facts in kept.values())
+    return min(counted, key=lambda stamp: (-counted[stamp], str(stamp)), default=())
+
+
+def _members(measurements: Measurements, cells: Cells, basket: Basket, cohort: int) -> tuple[int | None, ...]:
+    """Code of the configuration behind each member: of several matches the one with most items, then by name."""
+    items: Counter[int] = Counter()
+    for group, place in cells.slices.items():
+        if group.cohort == cohort:
+            items[group.configuration] += place.stop - place.start
+    codes: list[int | None] = []
+    for member in basket.members:
+        fitting = [code for code in items if member.matches(measurements.configurations[code])]
+        fitting.sort(key=lambda code: (-items[code], measurements.configurations[code].configuration))
+        codes.append(fitting[0] if fitting else None)
+    return tuple(codes)
+
+
+def _cure(scheme: Scheme) -> Both:
+    open_baskets = [basket for basket in scheme.baskets if not basket.own]
+    if not open_baskets:
+        return Both("name a basket with --basket a,b,c", "用 --basket a,b,c 指定参照篮")
+    models = ", ".join(str(member) for member in open_baskets[0].members)
+    return Both(
+        f"to compare, add the basket's models ({models}) to an experiment file and run: "
+        "python -m collector run EXPERIMENT.toml",
+        f"若要比较，请把参照篮模型（{models}）加入实验文件并运行：python -m collector run EXPERIMENT.toml",
+    )

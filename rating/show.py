@@ -1,0 +1,91 @@
+"""The rating table for a person at a terminal, and for a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["json_text", "print_table"]
+
+_COLOURS: Final = dict(
+    zip("ABCDEFG", ("green4", "green3", "chartreuse3", "yellow3", "orange1", "dark_orange3", "red3"), strict=True)
+)
+_HEADS: Final = {
+    "en": ("task", "model", "grade", "P", "range", "EEI", "J/success", "EQR /kJ", "quality", "items", "rank", "status"),
+    "zh": ("任务", "模型", "等级", "概率", "范围", "EEI", "J/成功", "效质比 /kJ", "质量", "题数", "名次", "状态"),
+}
+_STATUS_ZH: Final = {"rated": "已评级", "provisional": "暂定", "unrated": "未评级"}
+
+
+def json_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows as JSON; unknown is null."""
+    return json.dumps(list(rows), ensure_ascii=False, allow_nan=False, indent=1)
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], language: str, console: Console | None = None) -> None:
+    """One table per cohort, then every distinct reason once with the configurations that it concerns."""
+    console = console or Console()
+    if not rows:
+        console.print("没有可评级的数据。" if language == "zh" else "Nothing to rate yet.")
+        return
+    for cohort in dict.fromkeys(row["cohort"] for row in rows):
+        of_cohort = [row for row in rows if row["cohort"] == cohort]
+        schemes = ", ".join(sorted({str(row["scheme"]) for row in of_cohort}))
+        title = f"{cohort} · {schemes}" if cohort else schemes
+        table = Table(title=Text(title), title_justify="left")
+        for index, head in enumerate(_HEADS["zh" if language == "zh" else "en"]):
+            table.add_column(head, justify="right" if 3 <= index <= 10 else "left", overflow="fold")  # noqa: PLR2004
+        for row in sorted(of_cohort, key=_place):
+            table.add_row(*_cells(row, language))
+        console.print(table)
+        _print_reasons(console, of_cohort)
+
+
+def _place(row: Mapping[str, Any]) -> tuple[object, ...]:
+    return (row["task"] == "overall", row["task"], row["eei"] is None, row["eei"] or 0.0, row["configuration"])
+
+
+def _cells(row: Mapping[str, Any], language: str) -> list[Text]:
+    grade = row["grade"]
+    letter = Text(grade or "–", style=f"bold {_COLOURS[grade]}" if grade else "dim")
+    span = "" if not grade else grade if row["grade_low"] == row["grade_high"] else f"{row['grade_low']}–{row['grade_high']}"
+    rank = row["rank_low"]
+    ranks = "" if rank is None else str(rank) if rank == row["rank_high"] else f"{rank}–{row['rank_high']}"
+    status = _STATUS_ZH[row["status"]] if language == "zh" else row["status"]
+    quality = "" if row["quality"] is None else f"{row['quality']:.2f} {row['quality_class']}"
+    return [
+        Text(str(row["task"])),
+        Text(str(row["model"] or row["configuration"])),
+        letter,
+        Text("" if row["grade_probability"] is None else f"{100 * row['grade_probability']:.0f} %"),
+        Text(span),
+        Text(_number(row["eei"])),
+        Text(_number(row["joules_per_success"])),
+        Text(_number(row["eqr_per_kj"])),
+        Text(quality),
+        Text(str(row["n_items"])),
+        Text(ranks),
+        Text(status),
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}" if value < 1000 else f"{value:.0f}"  # noqa: PLR2004
+
+
+def _print_reasons(console: Console, rows: Iterable[Mapping[str, Any]]) -> None:
+    concerned: dict[tuple[str, str], dict[str, None]] = {}
+    for row in rows:
+        for reason in row["reasons"]:
+            if reason["code"] != "worst_task":
+                who = str(row["model"] or row["configuration"])
+                concerned.setdefault((reason["code"], reason["text"]), {})[who] = None
+    for (code, text), models in concerned.items():
+        names = list(models)
+        shown = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")  # noqa: PLR2004
+        console.print(Text.assemble((code, "bold"), f" ({shown}): {text}"))

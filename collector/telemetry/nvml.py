@@ -268,7 +268,7 @@ def gpu_processes(library: str | None = None) -> list[GpuProcess]:
     found = [
         GpuProcess(index, entry.pid, entry.usedGpuMemory)
         for index, handle in enumerate(_handles())
-        for entry in _ask(pynvml.nvmlDeviceGetComputeRunningProcesses, handle) or ()
+        for entry in _ask(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, handle) or ()
     ]
     _ask(pynvml.nvmlShutdown)
     return found

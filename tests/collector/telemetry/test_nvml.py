@@ -1,0 +1,145 @@
+"""NVML through a compiled fake library: pynvml and its structures are the real ones."""
+
+import time
+
+import pytest
+from telemetry_fakes import FakeNvml
+
+from collector.telemetry import nvml
+from collector.telemetry.nvml import GpuProcess, NvmlSensor, gpu_processes, inventory
+from collector.telemetry.sensor import SensorOptions
+from collector.telemetry.types import Capability, GpuSample
+
+
+def _probe(fake: FakeNvml) -> tuple[NvmlSensor, dict[str, Capability]]:
+    sensor = NvmlSensor(SensorOptions(nvml_library=fake.library))
+    return sensor, {row.field: row for row in sensor.probe()}
+
+
+def _read(sensor: NvmlSensor) -> GpuSample:
+    return sensor.read(0)["gpus"][0]
+
+
+def test_reads_every_field(fake_nvml: FakeNvml) -> None:
+    fake_nvml.set(energy_mj=123_456, power_mw=250_500, average_mw=240_000)
+    sensor, rows = _probe(fake_nvml)
+    assert {row.status for row in rows.values()} == {"ok"}
+    assert rows["gpu_energy_j"].tier == "counter"
+    before_ns = time.monotonic_ns()
+    gpu = _read(sensor)
+    assert (gpu.energy_j, gpu.power_w, gpu.power_average_w) == (123.456, 250.5, 240.0)
+    assert (gpu.percent, gpu.vram_bytes, gpu.temperature_c, gpu.sm_clock_mhz) == (87.0, 5 << 30, 61, 1980)
+    assert gpu.uuid == "GPU-0"
+    assert gpu.energy_t_ns is not None
+    assert before_ns - 1_000_000 <= gpu.energy_t_ns <= time.monotonic_ns() + 1_000_000
+    sensor.close()
+
+
+def test_several_gpus(fake_nvml: FakeNvml) -> None:
+    fake_nvml.set(count=3, energy_mj=1000)
+    sensor, _ = _probe(fake_nvml)
+    gpus = sensor.read(0)["gpus"]
+    assert [(gpu.index, gpu.uuid, gpu.energy_j) for gpu in gpus] == [
+        (0, "GPU-0", 1.0),
+        (1, "GPU-1", 2.0),
+        (2, "GPU-2", 3.0),
+    ]
+
+
+def test_not_supported_is_none_with_a_reason(fake_nvml: FakeNvml) -> None:
+    fake_nvml.set(**{"83.ret": 3, "186.ret": 3, "185.ret": 3, "usage.ret": 3, "use.ret": 3})
+    sensor, rows = _probe(fake_nvml)
+    for field in ("gpu_energy_j", "gpu_power_w", "gpu_power_average_w", "gpu_percent"):
+        assert rows[field].status == "unsupported"
+        assert rows[field].reason
+    assert rows["gpu_vram_bytes"].status == "ok"
+    gpu = _read(sensor)
+    assert (gpu.energy_j, gpu.energy_t_ns, gpu.power_w, gpu.percent) == (None, None, None, None)
+
+
+def test_a_zero_is_not_believed(fake_nvml: FakeNvml) -> None:
+    fake_nvml.set(energy_mj=0, power_mw=0, average_mw=0)
+    sensor, rows = _probe(fake_nvml)
+    assert rows["gpu_energy_j"].status == "unsupported"
+    gpu = _read(sensor)
+    assert (gpu.energy_j, gpu.power_w) == (None, None)
+
+
+def test_older_power_reading_where_the_field_is_missing(fake_nvml: FakeNvml) -> None:
+    fake_nvml.set(usage_mw=75_000, **{"186.ret": 3})
+    sensor, rows = _probe(fake_nvml)
+    assert rows["gpu_power_w"].status == "ok"
+    assert _read(sensor).power_w == 75.0
+
+
+@pytest.mark.parametrize("stamp_us", [0, 1_000_000])
+def test_a_driver_stamp_that_is_not_on_our_clock_is_dropped(fake_nvml: FakeNvml, stamp_us: int) -> None:
+    fake_nvml.set(stamp_us=stamp_us)
+    sensor, _ = _probe(fake_nvml)
+    gpu = _read(sensor)
+    assert gpu.energy_t_ns is None
+    assert gpu.energy_j is not None
+
+
+def test_throttle_counters_of_the_same_time_are_not_added(fake_nvml: FakeNvml) -> None:
+    sensor, _ = _probe(fake_nvml)
+    assert _read(sensor).throttled_thermal_s == 0.0
+    fake_nvml.set(heat_ns=2_000_000_000)  # 75 shows 2 s, 269 and 270 together 4 s
+    assert _read(sensor).throttled_thermal_s == pytest.approx(4.0)
+    fake_nvml.set(power_ns=1_000_000_000)
+    gpu = _read(sensor)
+    assert (gpu.throttled_power_s, gpu.throttled_thermal_s) == (pytest.approx(1.0), pytest.approx(4.0))
+
+
+def test_update_period(fake_nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvml, "_PROBE_STEP_S", 0.01)
+    fake_nvml.set(auto=1, power_mw=300_000, tick_ms=40)
+    _, rows = _probe(fake_nvml)
+    assert rows["gpu_energy_j"].update_period_s is not None
+    assert rows["gpu_power_w"].update_period_s is None
+
+
+@pytest.mark.parametrize(("code", "status"), [(9, "missing"), (12, "missing"), (4, "denied"), (999, "missing")])
+def test_start_errors(fake_nvml: FakeNvml, code: int, status: str) -> None:
+    fake_nvml.set(init=code)
+    sensor, rows = _probe(fake_nvml)
+    assert {row.status for row in rows.values()} == {status}
+    assert all(row.reason for row in rows.values())
+    assert all((row.cure is not None) == (status == "denied") for row in rows.values())
+    assert sensor.read(0) == {}
+
+
+def test_no_library() -> None:
+    sensor = NvmlSensor(SensorOptions(nvml_library="/nowhere/libnvidia-ml.so.1"))
+    assert {row.status for row in sensor.probe()} == {"missing"}
+    sensor.close()
+
+
+def test_no_gpu(fake_nvml: FakeNvml) -> None:
+    fake_nvml.set(count=0)
+    sensor, rows = _probe(fake_nvml)
+    assert {row.status for row in rows.values()} == {"missing"}
+    assert sensor.read(0) == {}
+
+
+def test_inventory(fake_nvml: FakeNvml) -> None:
+    fake_nvml.set(count=2)
+    cards = inventory(fake_nvml.library)
+    assert [card.uuid for card in cards] == ["GPU-0", "GPU-1"]
+    first = cards[0]
+    assert (first.name, first.driver, first.power_limit_w, first.persistence) == (
+        "NVIDIA Fake 4000",
+        "575.1",
+        320.0,
+        True,
+    )
+    fake_nvml.set(init=9)
+    assert inventory(fake_nvml.library) == []
+
+
+def test_processes(fake_nvml: FakeNvml) -> None:
+    assert gpu_processes(fake_nvml.library) == []
+    fake_nvml.set(pid=4321)
+    assert gpu_processes(fake_nvml.library) == [GpuProcess(0, 4321, 3 << 30)]
+    fake_nvml.set(init=9)
+    assert gpu_processes(fake_nvml.library) == []

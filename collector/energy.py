@@ -93,7 +93,8 @@ def _read(
     instants = powers(source, samples) if source.power else []
     curves = ticks or instants
     seen = bool(curves) and all(curve.stamps_ns for curve in curves)
-    period_s = max(1.0 / rate_hz, source.period_s)
+    # a wall meter is asked over the network, no faster than it updates; the others at the planned rate
+    period_s = max(1.0 / rate_hz, source.period_s) if source.part == "machine" else 1.0 / rate_hz
     edges = [max([source.period_s, *(curve.edge_s(t) for curve in curves)]) if seen else 0.0 for t in (t0_ns, t1_ns)]
     return _Reading(
         source=source,

@@ -212,12 +212,11 @@ def powers(source: Source, samples: Sequence[Sample]) -> list[Curve]:
 def _source_power(source: Source, samples: Sequence[Sample], watts: float | None) -> list[tuple[int, int, float]]:
     """Power of one source as (start, end, watts); a direct reading stands for the time since the one before."""
     if source.part == "gpu" and source.power:
-        readings = [
-            (sample.t_ns, [gpu.power_w for gpu in sample.gpus if gpu.power_w is not None])
+        complete = [
+            (sample.t_ns, sum(gpu.power_w or 0.0 for gpu in sample.gpus))
             for sample in samples
-            if sample.gpus
+            if sample.gpus and all(gpu.power_w is not None for gpu in sample.gpus)
         ]
-        complete = [(t, sum(values)) for t, values in readings if values]
         starts = [complete[0][0], *(t for t, _ in complete)] if complete else []
         return [(start, t, value) for start, (t, value) in zip(starts, complete, strict=False)]
     if source.part == "machine" and source.power:

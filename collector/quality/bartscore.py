@@ -15,9 +15,11 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pickle import UnpicklingError
 from typing import Any, TypeVar
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoConfig, AutoTokenizer, BartForConditionalGeneration, BertTokenizer
@@ -269,11 +271,17 @@ def _load(checkpoint: Checkpoint, dtype: torch.dtype, device: str) -> tuple[Any,
         _check(checkpoint, config)
         kind = BertTokenizer if checkpoint.name in _BERT_STYLE else AutoTokenizer
         tokenizer = kind.from_pretrained(checkpoint.folder, local_files_only=True)
-        model = BartForConditionalGeneration.from_pretrained(
-            checkpoint.folder, local_files_only=True, dtype=dtype, attn_implementation="sdpa"
+        model, report = BartForConditionalGeneration.from_pretrained(
+            checkpoint.folder,
+            local_files_only=True,
+            dtype=dtype,
+            attn_implementation="sdpa",
+            output_loading_info=True,
         )
+        if report["missing_keys"]:  # the library would fill them with random numbers
+            raise ValueError(f"weights are missing: {sorted(report['missing_keys'])[0]} and others")
         return tokenizer, model.to(device).eval()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, UnpicklingError) as error:
         raise ScorerError(
             f"The checkpoint {checkpoint.name} in {checkpoint.folder} cannot be loaded ({error}); "
             "delete that folder and get it again.",

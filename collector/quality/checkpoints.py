@@ -7,6 +7,7 @@ as safetensors, or as a weights-only state dict where a publisher offers nothing
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from huggingface_hub.errors import CacheNotFound, HFValidationError
 
 from collector.errors import ScorerError
 
-__all__ = ["DEFAULTS", "POCKET", "POCKET_DEFAULTS", "Checkpoint", "download_hint", "judges", "locate"]
+__all__ = [
+    "DEFAULTS", "POCKET", "POCKET_DEFAULTS", "Checkpoint", "CheckpointChoice", "download_hint", "judges", "locate",
+]  # fmt: skip
 
 POCKET = "pocket-bart"
 """The shipped demonstration checkpoint."""
@@ -25,6 +28,7 @@ POCKET_DEFAULTS: dict[str, str] = {"en": POCKET, "zh": POCKET}
 """Checkpoint per language for campaigns on the embedded engine."""
 
 _POCKET_FOLDER = Path(__file__).resolve().parent.parent / "pocket" / "models" / POCKET
+_HUB_CACHE = Path(constants.HF_HUB_CACHE)
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 _SMALL_FILES = ["*.json", "*.txt"]
 # What the models were trained on (their cards): another language gives numbers without a meaning.
@@ -112,7 +116,9 @@ def _local(name: str, folder: Path) -> Checkpoint | None:
 def _cached(name: str, revision: str | None) -> Checkpoint | None:
     """The newest complete snapshot in the hub's cache, or the one of ``revision``."""
     try:
-        repos = [repo for repo in scan_cache_dir().repos if repo.repo_type == "model" and repo.repo_id == name]
+        repos = [
+            repo for repo in scan_cache_dir(_HUB_CACHE).repos if repo.repo_type == "model" and repo.repo_id == name
+        ]
     except CacheNotFound:
         return None
     snapshots = [
@@ -141,7 +147,45 @@ def _download(name: str, revision: str | None) -> None:
         ) from error
     except OSError as error:  # every failure of the hub's client: no network, no such name, disk full
         raise ScorerError(
-            f"The checkpoint {name} could not be downloaded to {constants.HF_HUB_CACHE} ({error}); "
+            f"The checkpoint {name} could not be downloaded to {_HUB_CACHE} ({error}); "
             "check name and network, or give a local folder.",
-            f"无法将模型 {name} 下载到 {constants.HF_HUB_CACHE}（{error}）；请检查名称与网络，或改用本地文件夹。",
+            f"无法将模型 {name} 下载到 {_HUB_CACHE}（{error}）；请检查名称与网络，或改用本地文件夹。",
         ) from error
+
+
+class CheckpointChoice:
+    """Which checkpoint judges which engine's answers in which language; each is looked for once."""
+
+    def __init__(self, chosen: Mapping[str, str | None], *, allow_download: bool = False) -> None:
+        """Takes the user's choice.
+
+        Args:
+            chosen: language to checkpoint, over the defaults; None for a language leaves it without one.
+            allow_download: whether :meth:`find` may fetch a hub name.
+        """
+        self._chosen, self._download = dict(chosen), allow_download
+        self._found: dict[tuple[str, bool], Checkpoint | None] = {}
+
+    def name(self, engine: str, language: str) -> str | None:
+        """What should judge the language; None when nothing is named for it."""
+        defaults = POCKET_DEFAULTS if engine == "pocket" else DEFAULTS
+        return {**defaults, **self._chosen}.get(language)
+
+    def find(self, engine: str, language: str, *, needed: bool) -> Checkpoint | None:
+        """The checkpoint; None when none is named or it is not on this machine.
+
+        Args:
+            engine: the campaign's engine.
+            language: the item's language.
+            needed: whether an answer waits for it, so that it may be downloaded.
+
+        Raises:
+            ScorerError: see :func:`locate`.
+        """
+        name = self.name(engine, language)
+        if name is None:
+            return None
+        key = (name, needed and self._download)
+        if key not in self._found:
+            self._found[key] = locate(name, allow_download=key[1])
+        return self._found[key]

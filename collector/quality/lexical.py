@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from collector.quality.text import tokens
 
-__all__ = ["chrf", "copied_bigrams", "unigram_recall"]
+__all__ = ["chrf", "copied_bigrams", "unigram_recall", "variety"]
 
 _CHRF_ORDER, _CHRF_BETA = 6, 2.0
 
@@ -56,3 +56,12 @@ def chrf(answer: str, reference: str) -> float | None:
         return None
     p, r = sum(precisions) / len(precisions), sum(recalls) / len(recalls)
     return (1 + _CHRF_BETA**2) * p * r / (_CHRF_BETA**2 * p + r) if p + r else 0.0
+
+
+def variety(answer: str, n: int = 4) -> float | None:
+    """Share of different n-grams among all n-grams, 0..1; 1 when the answer is shorter than that, None without a word."""
+    words = tokens(answer)
+    grams = _grams(words, n)
+    if not words:
+        return None
+    return len(grams) / grams.total() if grams else 1.0

@@ -36,10 +36,6 @@ def _tables(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(entry, dict) for entry in value)
 
 
-def _table(value: object) -> bool:
-    return isinstance(value, dict)
-
-
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """A kind of value: how it is checked and how it is called in a sentence."""
@@ -53,7 +49,6 @@ _TEXT = _Kind(_text, "text that is not empty", "非空文本")
 _TEXTS = _Kind(_texts, "a list of texts, at least one", "至少一个文本的列表")
 _TEXT_LISTS = _Kind(_text_lists, "a list of lists of texts", "由文本列表组成的列表")
 _TABLES = _Kind(_tables, "a list of tables", "表的列表")
-_TABLE = _Kind(_table, "a table", "表")
 
 _COMMON: dict[str, _Kind] = {
     "id": _TEXT,
@@ -69,7 +64,7 @@ TASKS: dict[str, dict[str, _Kind]] = {
     "qa": {"answers": _TEXTS, "key_facts": _TEXT_LISTS},
     "summary": {"source": _TEXT},
     "code": {"entry_point": _TEXT, "cases": _TABLES},
-    "creative": {"constraints": _TABLE},
+    "creative": {},
 }
 """Every task that is known, and the fields its items may carry beside the common ones (docs/tasks.md)."""
 

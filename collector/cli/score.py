@@ -1,0 +1,122 @@
+"""``score``: gives the stored answers their quality, in a process of its own that ends before the engine runs again."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from collector.cli.common import add_db, open_store
+from collector.errors import UsageError
+from collector.i18n import current, t
+from db.flags import FLAGS
+
+if TYPE_CHECKING:
+    from collector.quality.score import Summary
+
+__all__ = ["register"]
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command."""
+    text = t("score stored answers that have no quality yet", "为尚无质量分的已存回答评分")
+    parser = commands.add_parser("score", help=text, description=text)
+    add_db(parser)
+    add = parser.add_argument
+    add("--campaign", metavar="ID", help=t("only this campaign (default: all)", "仅此测量活动（默认：全部）"))
+    add(
+        "--checkpoint",
+        nargs="+",
+        default=[],
+        metavar="LANGUAGE=NAME",
+        help=t(
+            "BART checkpoint per language: a folder or a hub name, e.g. en=facebook/bart-large-cnn; en=none for none",
+            "各语言的 BART 模型：文件夹或 hub 名称，例如 zh=fnlp/bart-large-chinese；zh=none 表示不用",
+        ),
+    )
+    add("--download", action="store_true", help=t("fetch missing checkpoints from the hub", "从 hub 下载缺少的模型"))
+    device_help = t("where to compute (default: CUDA where it works)", "计算设备（默认：可用时用 CUDA）")
+    add("--device", metavar="cpu|cuda", help=device_help)
+    add("--rescore", action="store_true", help=t("score again what has a quality", "对已有质量分的回答重新评分"))
+    parser.set_defaults(func=_score)
+
+
+def _score(options: argparse.Namespace) -> int:
+    # Imported here, so that help and other commands do not wait for the scorer's libraries.
+    from transformers.utils import logging as transformers_logging
+
+    from collector.quality.score import score_campaign
+
+    chosen = _checkpoints(options.checkpoint)
+    transformers_logging.disable_progress_bar()
+    summary = score_campaign(
+        open_store(options), options.campaign, checkpoints=chosen, allow_download=options.download,
+        device=options.device, rescore=options.rescore,
+    )  # fmt: skip
+    for line in _lines(summary):
+        print(line)
+    return 0
+
+
+def _checkpoints(words: Sequence[str]) -> dict[str, str | None]:
+    """``en=NAME`` words as a table; ``none`` leaves a language without a checkpoint.
+
+    Raises:
+        UsageError: a word is not of this form or a language is named twice.
+    """
+    chosen: dict[str, str | None] = {}
+    for word in words:
+        language, equals, name = word.partition("=")
+        if not equals or not language or not name or language in chosen:
+            raise UsageError(
+                f"--checkpoint {word}: write one LANGUAGE=NAME per language, e.g. en=facebook/bart-large-cnn.",
+                f"--checkpoint {word}：请为每种语言写一个 LANGUAGE=NAME，例如 zh=fnlp/bart-large-chinese。",
+            )
+        chosen[language] = None if name == "none" else name
+    return chosen
+
+
+def _lines(summary: Summary) -> list[str]:
+    """What was scored, what is missing and how to get it."""
+    from collector.quality.judgement import REASONS
+
+    if not summary.total and not summary.outdated:
+        return [t("Nothing is waiting for a score.", "没有等待评分的回答。")]
+    n, failed, unscored = summary.scored, summary.gates.total(), summary.unscored.total()
+    lines = [
+        t(
+            f"{n} answers scored, {failed} failed (quality 0), {unscored} without a quality.",
+            f"已评分 {n} 个回答，{failed} 个不合格（质量 0），{unscored} 个没有质量分。",
+        )
+    ]
+    meanings = {flag.name: (flag.en, flag.zh) for flag in FLAGS} | REASONS
+    place = 1 if current() == "zh" else 0
+    for name, count in (*summary.gates.most_common(), *summary.unscored.most_common()):
+        lines.append(f"    {count} × {name}: {meanings[name][place]}")
+    for language, label in sorted(summary.checkpoints.items()):
+        lines.append(t(f"    {language} judged by {label}", f"    {language} 由 {label} 评判"))
+    lines += _cures(summary)
+    return lines
+
+
+def _cures(summary: Summary) -> list[str]:
+    from collector.quality.checkpoints import POCKET, download_hint
+
+    lines: list[str] = []
+    hub = {language: name for language, name in summary.missing.items() if name != POCKET}
+    if hub:
+        lines.append(t("Missing checkpoints; get them and score with: ", "缺少模型；获取并评分：") + download_hint(hub))
+    if POCKET in summary.missing.values():
+        lines.append(
+            t(
+                f"The shipped checkpoint {POCKET} is missing; restore the folder collector/pocket/models.",
+                f"缺少自带模型 {POCKET}；请恢复文件夹 collector/pocket/models。",
+            )
+        )
+    if summary.outdated:
+        told = t(
+            f"{summary.outdated} answers keep a quality of an older scorer or another checkpoint; renew: ",
+            f"{summary.outdated} 个回答的质量分来自旧版评分器或其他模型；更新：",
+        )
+        lines.append(told + "python -m collector score --rescore")
+    return lines

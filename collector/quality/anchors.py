@@ -1,0 +1,111 @@
+"""From a log-probability to 0..1: between a text that has nothing to do with the item and the item's own reference.
+
+BARTScore has no absolute scale, so each item, direction and checkpoint gets two anchors, computed once and stored:
+
+* ``hi``: median over the item's references of the score that the reference itself would get as an answer;
+* ``lo``: median over up to five references of other items of the same language and of similar length, given as answers
+  to this item; for fluency, which does not ask what is said, over the item's own references with shuffled words.
+
+``value = clip((raw - lo) / (hi - lo), 0, 1)``. Where hi is not at least 0.1 above lo, the checkpoint cannot tell a good
+answer from a wrong one and there is no value (reason ``anchors``).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from collector.quality.directions import Formula, Pair, Scored, Subject, evaluated, formulas
+from collector.quality.text import tokens
+from collector.suite.tokens import han_characters, token_estimate
+
+__all__ = ["VERSION", "Anchor", "anchors_of", "mapped"]
+
+VERSION = 1
+
+_OTHERS, _FEWEST, _LENGTH_RATIO, _SHUFFLES = 5, 3, 2.0, 3
+_SMALLEST_SPAN = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Ends of the scale of one item, direction and checkpoint, as raw scores; None when it could not be computed."""
+
+    lo: float | None
+    hi: float | None
+
+    @property
+    def usable(self) -> bool:
+        """Whether the scale is long enough to mean something."""
+        return self.lo is not None and self.hi is not None and self.hi - self.lo >= _SMALLEST_SPAN
+
+
+def mapped(raw: float, anchor: Anchor) -> float | None:
+    """``raw`` on the scale of the anchor, 0..1; None where the anchor is not usable."""
+    if anchor.lo is None or anchor.hi is None or not anchor.usable:
+        return None
+    return min(1.0, max(0.0, (raw - anchor.lo) / (anchor.hi - anchor.lo)))
+
+
+def anchors_of(
+    subjects: Sequence[Subject],
+    pools: Sequence[Sequence[Subject]],
+    scores: Callable[[set[Pair]], Mapping[Pair, Scored]],
+) -> dict[tuple[str, str], Anchor]:
+    """Anchors of every direction of every subject.
+
+    Args:
+        subjects: the items.
+        pools: items whose references may serve as wrong answers; the first pool with enough of them is taken, so
+            that the shipped suite, the same everywhere, comes before a user's own items.
+        scores: scores a set of pairs with the checkpoint.
+
+    Returns:
+        By (item hash, direction).
+    """
+    plans: dict[tuple[str, str], tuple[list[Formula], list[Formula]]] = {}
+    for subject in subjects:
+        others = next(filter(None, (_others(subject, pool) for pool in pools)), [])
+        shuffled = _shuffled(subject)
+        for direction in formulas(subject, ""):
+            wrong = shuffled if direction == "fluency" else others
+            plans[subject.item_hash, direction] = (
+                [formulas(subject, text)[direction] for text in subject.references],
+                [formulas(subject, text)[direction] for text in wrong],
+            )
+    pairs = {pair for plan in plans.values() for side in plan for formula in side for pair in formula.pairs()}
+    known = scores(pairs)
+    return {key: Anchor(lo=_median(low, known), hi=_median(high, known)) for key, (high, low) in plans.items()}
+
+
+def _median(side: list[Formula], known: Mapping[Pair, Scored]) -> float | None:
+    return median(evaluated(formula, known).raw for formula in side) if side else None
+
+
+def _others(subject: Subject, pool: Sequence[Subject]) -> list[str]:
+    """References of other items that are nearest in length; empty when fewer than three are near."""
+    if not subject.references:
+        return []
+    own = max(1, token_estimate(subject.references[0]))
+    near: list[tuple[int, str, str]] = []
+    for other in pool:
+        if other.language != subject.language or other.item_hash == subject.item_hash or not other.references:
+            continue
+        text = other.references[0]
+        length = max(1, token_estimate(text))
+        if text not in subject.references and max(own / length, length / own) <= _LENGTH_RATIO:
+            near.append((abs(length - own), other.item_hash, text))
+    return [text for *_, text in sorted(near)[:_OTHERS]] if len(near) >= _FEWEST else []
+
+
+def _shuffled(subject: Subject) -> list[str]:
+    """The references with their words (characters in Chinese) in random order, fixed by the item."""
+    texts: list[str] = []
+    for number, reference in enumerate(subject.references):
+        words = tokens(reference)
+        for turn in range(_SHUFFLES):
+            random.Random(f"{subject.item_hash}|{number}|{turn}").shuffle(words)
+            texts.append(("" if han_characters(reference) > len(words) / 2 else " ").join(words))
+    return texts

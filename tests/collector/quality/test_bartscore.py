@@ -1,0 +1,169 @@
+"""BARTScore equals the published algorithm, whatever the batch, and says what it cut."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub import try_to_load_from_cache
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer, BartForConditionalGeneration
+
+from collector.errors import ScorerError
+from collector.quality.bartscore import BartScorer
+from collector.suite import load_suite
+
+EN = [item.references[0] for item in load_suite().select(languages=["en"], loads=["short"]).items][:3] + ["Yes.", ""]
+ZH = [item.references[0] for item in load_suite().select(languages=["zh"], loads=["short"]).items][:3] + ["是。", ""]
+GOLDEN = "facebook/bart-large-cnn"
+
+
+def reference_scores(folder: Path, pairs: list[tuple[str, str]], positions: int) -> list[float]:
+    """The published algorithm, one pair at a time: mean over all label positions of the log-softmax."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = BartForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    found = []
+    with torch.no_grad():
+        for source, target in pairs:
+            a = tokenizer(source, return_tensors="pt", truncation=True, max_length=positions)
+            b = tokenizer(target, return_tensors="pt", truncation=True, max_length=positions)["input_ids"]
+            logits = model(input_ids=a["input_ids"], attention_mask=a["attention_mask"], labels=b).logits
+            found.append(torch.log_softmax(logits, -1).gather(2, b.unsqueeze(-1)).mean().item())
+    return found
+
+
+@pytest.mark.parametrize(("kind", "texts"), [("byte_checkpoint", EN), ("byte_checkpoint", ZH), ("bert_checkpoint", ZH)])
+def test_equals_the_published_algorithm(request: pytest.FixtureRequest, kind: str, texts: list[str]) -> None:
+    folder = request.getfixturevalue(kind)
+    pairs = [(s, t) for s in texts for t in texts]
+    scorer = BartScorer(str(folder))
+    found = scorer.score([s for s, _ in pairs], [t for _, t in pairs])
+    wanted = reference_scores(folder, pairs, scorer.max_tokens)
+    assert found == pytest.approx(wanted, abs=1e-4)
+    assert all(score < 0 for score in found)
+
+
+@pytest.fixture(scope="module")
+def scorer(byte_checkpoint: Path) -> BartScorer:
+    return BartScorer(str(byte_checkpoint))
+
+
+@pytest.fixture(scope="module")
+def alone(scorer: BartScorer) -> dict[tuple[str, str], float]:
+    return {(s, t): scorer.score([s], [t])[0] for s in EN for t in EN}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=12)
+@given(st.lists(st.tuples(st.sampled_from(EN), st.sampled_from(EN)), max_size=12), st.integers(1, 400))
+def test_the_batch_does_not_matter(
+    scorer: BartScorer, alone: dict[tuple[str, str], float], pairs: list[tuple[str, str]], budget: int
+) -> None:
+    scorer._batch_tokens = budget
+    assert scorer.score([s for s, _ in pairs], [t for _, t in pairs]) == pytest.approx(
+        [alone[p] for p in pairs], abs=1e-4
+    )
+
+
+def test_counts_and_truncation_are_told(scorer: BartScorer) -> None:
+    short, long = "Yes.", "word " * 500
+    first, second, third = scorer.score_pairs([(short, short), (long, short), (short, long)])
+    assert (first.truncated_source, first.truncated_target) == (False, False)
+    assert (second.truncated_source, second.truncated_target) == (True, False)
+    assert (third.truncated_source, third.truncated_target) == (False, True)
+    assert third.token_count == scorer.max_tokens == 64
+    assert first.mean == pytest.approx(first.sum_logprob / first.token_count)
+
+
+@pytest.mark.parametrize("text", ["\ud800 lone", "😀" * 30, "a\0b", "中文 and English", "x" * 100_000])
+def test_strange_texts_get_a_score(scorer: BartScorer, text: str) -> None:
+    (score,) = scorer.score_pairs([(text, text)])
+    assert score.mean < 0
+
+
+def test_every_source_is_encoded_once(scorer: BartScorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, seen = scorer._model.get_encoder(), []
+    forward = encoder.forward
+
+    def counting(*args: object, **kwargs: object) -> object:
+        seen.append(kwargs["input_ids"].shape[0])
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(encoder, "forward", counting)
+    scorer.score_pairs([(s, t) for s in EN[:3] for t in EN] * 2)
+    assert sum(seen) == 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
+)
+def test_out_of_memory_halves_the_batch(
+    byte_checkpoint: Path, alone: dict[tuple[str, str], float], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    scorer = BartScorer(str(byte_checkpoint))
+    decoder, sizes = scorer._model.get_decoder(), []
+    forward = decoder.forward
+
+    def small_memory(*args: object, **kwargs: object) -> object:
+        sizes.append(kwargs["input_ids"].shape[0])
+        if sizes[-1] > 2:
+            raise error
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(decoder, "forward", small_memory)
+    pairs = list(alone)
+    assert [s.mean for s in scorer.score_pairs(pairs)] == pytest.approx([alone[p] for p in pairs], abs=1e-4)
+    assert sizes[0] > 2
+
+
+def test_not_even_one_pair_fits(byte_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = BartScorer(str(byte_checkpoint))
+
+    def full(*_args: object, **_kwargs: object) -> None:
+        raise torch.OutOfMemoryError("full")
+
+    monkeypatch.setattr(scorer._model.get_decoder(), "forward", full)
+    with pytest.raises(ScorerError, match="memory") as caught:
+        scorer.score(EN[:3], EN[:3])
+    assert "内存" in caught.value.zh
+
+
+def test_other_errors_are_not_swallowed(byte_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = BartScorer(str(byte_checkpoint))
+
+    def broken(*_args: object, **_kwargs: object) -> None:
+        raise RuntimeError("shape mismatch")
+
+    monkeypatch.setattr(scorer._model.get_decoder(), "forward", broken)
+    with pytest.raises(RuntimeError, match="shape"):
+        scorer.score(["a"], ["b"])
+
+
+def test_lengths_must_agree(scorer: BartScorer) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        scorer.score(["a", "b"], ["c"])
+    assert scorer.score([], []) == []
+
+
+def test_dtype_is_checked(byte_checkpoint: Path) -> None:
+    with pytest.raises(ScorerError, match="float32"):
+        BartScorer(str(byte_checkpoint), dtype="int4")
+
+
+@pytest.mark.skipif(
+    not isinstance(try_to_load_from_cache(GOLDEN, "config.json"), str), reason=f"{GOLDEN} is not in the hub's cache"
+)
+def test_golden_numbers_of_the_publishers() -> None:
+    """README, issue #11 of neulab/BARTScore and the expected outputs of obss/jury."""
+    scorer = BartScorer(GOLDEN)
+    assert scorer.score(["This is interesting."], ["This is fun."])[0] == pytest.approx(-2.510652780532837, abs=1e-4)
+    meal = ["This is a very good meal.", "This is a good meal ."]
+    assert scorer.score(meal, meal) == pytest.approx([-0.40471726655960083, -0.4944288432598114], abs=1e-4)
+    sources = ["I'm super happy today.", "This is a good idea."]
+    targets = [["I feel good today.", "I feel sad today."], ["Not bad.", "Sounds like a good idea."]]
+    best = [max(scorer.score([s, s], t)) for s, t in zip(sources, targets, strict=True)]
+    assert best == pytest.approx([-2.5008113384246826, -1.626236081123352], abs=1e-4)

@@ -1,0 +1,169 @@
+"""A server process of our own: its log, its end with everything it started, and never outliving us.
+
+Every process that comes of it inherits one environment variable that names us, its owner. That is how
+descendants are found whose parent was killed (Ollama's runner outlives a killed server), and what a killed
+collector left behind: only processes that carry the mark are ever ended. A collector that ends takes its
+children along by atexit; when it is killed, Linux tells them (launch.py), and on other systems the next start
+clears them away.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import itertools
+import logging
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+__all__ = ["Child", "end_processes", "end_leftovers"]
+
+_log = logging.getLogger(__name__)
+
+_MARK: Final = "ENERGY_RATING_OWNER"
+_TERM_S: Final = 10.0
+_KILL_S: Final = 5.0
+_LAUNCH: Final = Path(__file__).with_name("launch.py")
+_ROOT: Final = Path(__file__).resolve().parents[2]  # where the package collector lies
+_numbers = itertools.count(1)
+
+
+def _owner() -> str:
+    """This process, told apart from a later one with the same number and from one on another host or container."""
+    return f"{platform.node()}/{os.getpid()}@{psutil.Process().create_time():.2f}"
+
+
+def _owner_is_gone(mark: str) -> bool:
+    """False as well where it cannot be known: a container's processes are seen from outside, its numbers not."""
+    node, _, rest = mark.partition("#")[0].rpartition("/")
+    pid, _, created = rest.partition("@")
+    if node != platform.node() or not pid.isdigit():
+        return False
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.2f}" != created
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _marked() -> list[tuple[psutil.Process, str]]:
+    """Processes of this user that carry a mark, and the mark."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            mark = process.environ().get(_MARK)
+        except (psutil.Error, OSError, ValueError):
+            continue  # gone, or another user's
+        if mark and process.pid != os.getpid():
+            found.append((process, mark))
+    return found
+
+
+def end_processes(processes: Sequence[psutil.Process], term_s: float = _TERM_S) -> None:
+    """Ends processes, gently first; bounded in time.
+
+    Logs what would not end: a process that waits inside the kernel cannot be killed by anybody.
+    """
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(processes, timeout=term_s)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    _, alive = psutil.wait_procs(alive, timeout=_KILL_S)
+    for process in alive:
+        _log.warning("process %d cannot be ended", process.pid)
+
+
+def end_leftovers() -> int:
+    """Ends what a killed collector left behind; returns how many processes that were."""
+    left = [process for process, mark in _marked() if _owner_is_gone(mark)]
+    if left:
+        _log.warning("ending %d processes of a collector that is gone", len(left))
+        end_processes(left)
+    return len(left)
+
+
+class Child:
+    """One child at a time, started again and again; all its lives write to the same log."""
+
+    def __init__(self, log_path: Path) -> None:
+        self.log_path = log_path
+        self._process: subprocess.Popen[bytes] | None = None
+        self._mark = ""
+        self._log_start = 0
+
+    @property
+    def pid(self) -> int | None:
+        """Number of the process, None while there is none."""
+        return self._process.pid if self.alive and self._process else None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Starts the command; one that runs is ended first.
+
+        Raises:
+            OSError: the log cannot be written or the command not be run.
+        """
+        self.stop()
+        end_leftovers()
+        self._mark = f"{_owner()}#{next(_numbers)}"
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        if sys.platform == "linux":
+            command = [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), *command]
+        with self.log_path.open("ab") as log:
+            self._log_start = log.tell()
+            # a session of its own, so that Ctrl-C reaches us alone and the answer in progress can be finished
+            self._process = subprocess.Popen(
+                command, env={**environment, _MARK: self._mark}, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=subprocess.STDOUT, cwd=_ROOT, start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            )  # fmt: skip
+        atexit.register(self.stop)
+
+    def stop(self) -> None:
+        """Ends the process and everything it started; nothing happens when there is none."""
+        process, self._process = self._process, None
+        if process is None or self._mark.partition("#")[0] != _owner():
+            return  # never started, or inherited by a fork: not ours to end
+        atexit.unregister(self.stop)
+        try:
+            family = psutil.Process(process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            family = []
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(_TERM_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_KILL_S)
+        # a server that ended gently has ended its runners; a killed one leaves them to us
+        known = {child.pid for child in family}
+        family += [child for child, mark in _marked() if mark == self._mark and child.pid not in known]
+        end_processes([child for child in family if child.is_running()], term_s=2.0)
+
+    def log(self) -> str:
+        """What it wrote since its last start."""
+        try:
+            with self.log_path.open("rb") as file:
+                file.seek(self._log_start)
+                return file.read().decode("utf-8", "replace")
+        except FileNotFoundError:
+            return ""
+
+    def log_tail(self, lines: int = 5) -> str:
+        """The end of :meth:`log`, on one line."""
+        return " | ".join(self.log().strip().splitlines()[-lines:])[-500:] or "-"

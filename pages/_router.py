@@ -1,0 +1,36 @@
+"""Frame of every page: title, language, menu. A new page is one file and one line in ``PAGES``."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from db import StoreError
+from pages._ui import states
+from pages._ui.i18n import LANGUAGES, browser_language, t
+
+ICON = str(Path(__file__).parent / "_ui" / "icon.svg")
+# file, address, icon; the first one is the start page
+PAGES = (
+    ("overview.py", "ratings", ":material/leaderboard:"),
+    ("compare.py", "compare", ":material/compare_arrows:"),
+    ("runs.py", "runs", ":material/monitoring:"),
+    ("collection.py", "collection", ":material/sensors:"),
+    ("method.py", "method", ":material/menu_book:"),
+)
+
+st.set_page_config(page_title="GenAI energy rating", page_icon=ICON, layout="wide")
+with st.sidebar:
+    st.segmented_control(
+        "Language", LANGUAGES, default=browser_language(), required=True, key="lang", bind="query-params",
+        label_visibility="collapsed",
+    )  # fmt: skip
+page = st.navigation([
+    st.Page(file, title=t(f"nav.{file[:-3]}"), help=t(f"nav.{file[:-3]}_help"), url_path=path, icon=icon, default=n == 0)
+    for n, (file, path, icon) in enumerate(PAGES)
+])  # fmt: skip
+with st.sidebar:
+    st.caption(t("nav.not_eu"))
+try:
+    page.run()
+except StoreError as error:
+    states.show_error(error)

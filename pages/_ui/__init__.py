@@ -1,0 +1,1 @@
+"""What pages share: words, colours, badges, charts, cached data, downloads and the views of a store without data."""

@@ -1,0 +1,252 @@
+"""Charts as pure functions: a frame and the words in, an Altair chart out. Intervals are drawn, axes carry units.
+
+A frame's ``label`` column names a configuration. Missing values are not drawn, they are never zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import altair as alt
+import pandas as pd
+
+from pages._ui.theme import ACCENT, GRADE_COLOURS, GRADES, NEUTRAL, SERIES
+
+__all__ = ["bars", "classes", "pareto", "quality_energy", "strip", "tokens", "trace"]
+
+_PHASES = ("#E69F00", "#56B4E9", "#009E73")
+_NO_LETTER = "–"
+
+
+def pareto(frame: pd.DataFrame, cost: str, gain: str) -> pd.DataFrame:
+    """The rows that no other row beats in both ``cost`` (lower is better) and ``gain``, cheapest first."""
+    known = frame.dropna(subset=[cost, gain]).sort_values([cost, gain], ascending=[True, False])
+    best = known[gain].cummax().shift(fill_value=-float("inf"))
+    return known[known[gain] > best]
+
+
+def classes(frame: pd.DataFrame, bounds: Sequence[float], words: Mapping[str, str]) -> alt.LayerChart:
+    """EEI of every configuration with its 95 % interval on the scale of the classes.
+
+    Args:
+        frame: ``label eei eei_low eei_high grade``; rows without an EEI are left out.
+        bounds: upper ends of the classes A to F.
+        words: ``eei`` and ``configuration`` axis titles, ``grade`` and ``interval`` for the tooltip.
+    """
+    rows = frame.dropna(subset=["eei"]).copy()
+    rows["letter"] = rows["grade"].fillna(_NO_LETTER)
+    rows["range"] = [f"{low:.3g}–{high:.3g}" for low, high in zip(rows["eei_low"], rows["eei_high"], strict=True)]
+    low, high = _span([*rows["eei_low"], *rows["eei"]], [*rows["eei_high"], *rows["eei"]], bounds)
+    edges = [low, *(bound for bound in bounds if low < bound < high), high]
+    first = sum(bound <= low for bound in bounds)
+    bands = pd.DataFrame({
+        "from": edges[:-1], "to": edges[1:], "grade": [GRADES[first + n] for n in range(len(edges) - 1)],
+        "middle": [(a * b) ** 0.5 for a, b in zip(edges, edges[1:], strict=False)],
+    })  # fmt: skip
+    axis = alt.Axis(title=words["eei"], values=[round(v, 4) for v in edges[1:-1]], format="~g", grid=False)
+    scale = alt.Scale(type="log", domain=[low, high], nice=False)
+    x = alt.X("eei:Q", scale=scale, axis=axis)
+    y = alt.Y("label:N", sort=list(rows["label"]), title=None, axis=alt.Axis(labelLimit=230, ticks=False))
+    colour = alt.Color("grade:N", scale=_grade_scale(), legend=None)
+    ground = alt.Chart(bands).mark_rect(opacity=0.22).encode(x=alt.X("from:Q", scale=scale), x2="to:Q", color=colour)
+    heads = alt.Chart(bands).mark_text(fontSize=15, fontWeight="bold", baseline="bottom", color=NEUTRAL).encode(
+        x=alt.X("middle:Q", scale=scale), y=alt.value(-4), text="grade:N"
+    )  # fmt: skip
+    base = alt.Chart(rows)
+    tooltip = [alt.Tooltip("label:N", title=words["configuration"]), alt.Tooltip("letter:N", title=words["grade"]),
+               alt.Tooltip("eei:Q", title="EEI", format=".3~g"), alt.Tooltip("range:N", title=words["interval"])]  # fmt: skip
+    rules = base.mark_rule(strokeWidth=3, color=NEUTRAL).encode(x=alt.X("eei_low:Q", scale=scale), x2="eei_high:Q", y=y)
+    points = base.mark_point(size=190, filled=True, color=ACCENT, opacity=1, stroke="#ffffff", strokeWidth=1.5).encode(
+        x=x, y=y, tooltip=tooltip
+    )
+    return alt.layer(ground, heads, rules, points).properties(height=110 + 36 * max(1, len(rows)))
+
+
+def quality_energy(frame: pd.DataFrame, words: Mapping[str, str], *, front: bool = True) -> alt.LayerChart:
+    """Quality against joules per success, both with their 95 % intervals; the Pareto front as a line.
+
+    Args:
+        frame: ``label joules_per_success{,_low,_high} quality{,_low,_high}`` and optionally ``grade``.
+        words: axis titles ``joules``, ``quality``, and ``configuration``, ``grade``.
+        front: whether to draw the front.
+    """
+    rows = frame.dropna(subset=["joules_per_success", "quality"]).copy()
+    rows["letter"] = rows["grade"].fillna(_NO_LETTER) if "grade" in rows else _NO_LETTER
+    rows["text"] = [label if letter == _NO_LETTER else f"{letter} · {label}"
+                    for label, letter in zip(rows["label"], rows["letter"], strict=True)]  # fmt: skip
+    low, high = _padded([*rows["joules_per_success_low"], *rows["joules_per_success"]],
+                        [*rows["joules_per_success_high"], *rows["joules_per_success"]])  # fmt: skip
+    scale = alt.Scale(type="log", domain=[low, high], nice=False)
+    x = alt.X("joules_per_success:Q", scale=scale, axis=alt.Axis(title=words["joules"], format="~s", tickCount=5))
+    unit = alt.Scale(domain=_tenths(rows["quality_low"].fillna(rows["quality"]), rows["quality_high"].fillna(rows["quality"])))
+    y = alt.Y("quality:Q", scale=unit, axis=alt.Axis(title=words["quality"], format=".1f", tickCount=5))
+    order = list(rows["label"])
+    colour = alt.Color("label:N", sort=order, legend=None, scale=alt.Scale(domain=order, range=_cycled(len(order))))
+    base = alt.Chart(rows)
+    tooltip = [
+        alt.Tooltip("label:N", title=words["configuration"]), alt.Tooltip("letter:N", title=words["grade"]),
+        alt.Tooltip("joules_per_success:Q", title=words["joules"], format=".3~g"),
+        alt.Tooltip("quality:Q", title=words["quality"], format=".2f"),
+    ]  # fmt: skip
+    layers: list[alt.Chart] = []
+    if front:
+        best = pareto(rows, "joules_per_success", "quality")
+        layers.append(alt.Chart(best).mark_line(interpolate="step-after", strokeDash=[6, 4], color=NEUTRAL).encode(x=x, y=y))
+    layers += [
+        base.mark_rule(strokeWidth=2).encode(
+            x=alt.X("joules_per_success_low:Q", scale=scale), x2="joules_per_success_high:Q", y=y, color=colour),
+        base.mark_rule(strokeWidth=2).encode(x=x, y=alt.Y("quality_low:Q", scale=unit), y2="quality_high:Q", color=colour),
+        base.mark_point(size=130, filled=True, opacity=1).encode(
+            x=x, y=y, color=colour, tooltip=tooltip, shape=alt.Shape("label:N", sort=order, legend=None)),
+        *_names(rows, x, y, (low * high) ** 0.5, colour),
+    ]  # fmt: skip
+    return alt.layer(*layers).properties(height=360)
+
+
+def bars(frame: pd.DataFrame, value: str, words: Mapping[str, str], *, zero_to_one: bool = False) -> alt.FacetChart:
+    """``value`` of every configuration by task, with its 95 % interval, one row of the picture for each task.
+
+    Args:
+        frame: ``label task_name`` and ``value``, ``value_low``, ``value_high``.
+        value: the column to draw.
+        words: ``value`` axis title, ``configuration``, ``task``.
+        zero_to_one: whether the axis is that of a quality.
+    """
+    rows = frame.dropna(subset=[value])
+    order = list(dict.fromkeys(rows["label"]))
+    scale = alt.Scale(domain=[0, 1]) if zero_to_one else alt.Scale(zero=True)
+    y = alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labels=True, ticks=False, labelLimit=170))
+    colour = alt.Color("label:N", sort=order, legend=None, scale=alt.Scale(domain=order, range=_cycled(len(order))))
+    base = alt.Chart(rows)
+    tooltip = [alt.Tooltip("label:N", title=words["configuration"]), alt.Tooltip("task_name:N", title=words["task"]),
+               alt.Tooltip(f"{value}:Q", title=words["value"], format=".3~g")]  # fmt: skip
+    bar = base.mark_bar(height={"band": 0.62}, opacity=0.75).encode(
+        x=alt.X(f"{value}:Q", scale=scale, axis=alt.Axis(title=words["value"], tickCount=5)), y=y, color=colour, tooltip=tooltip
+    )
+    rule = base.mark_rule(strokeWidth=2.5, color=NEUTRAL).encode(x=f"{value}_low:Q", x2=f"{value}_high:Q", y=y)
+    return alt.layer(bar, rule).properties(height=26 * max(1, len(order))).facet(
+        row=alt.Row("task_name:N", title=None, header=alt.Header(labelAngle=0, labelAlign="left", labelOrient="top",
+                                                                 labelFontWeight="bold", labelFontSize=13)),
+        spacing=14,
+    )  # fmt: skip
+
+
+def trace(samples: pd.DataFrame, series: Mapping[str, str], title: str, spans: Mapping[str, tuple[float, float]],
+          words: Mapping[str, str], *, baseline: float | None = None) -> alt.LayerChart:  # fmt: skip
+    """One or more fields of a run over time, above the spans of its phases.
+
+    Args:
+        samples: ``t_s`` and the fields.
+        series: field to its name in the legend; fields without any value are left out.
+        title: of the y axis, with its unit.
+        spans: phase to its start and end (s after the request was sent).
+        words: ``time`` axis title.
+        baseline: idle power to draw as a dashed line; None for none.
+    """
+    known = [field for field in series if field in samples and samples[field].notna().any()]
+    long = samples.melt("t_s", known, "field", "value").dropna(subset=["value"])
+    long["name"] = long["field"].map(dict(series))
+    end = max([float(samples["t_s"].max()), *(stop for _, stop in spans.values())], default=1.0)
+    start = min(0.0, float(samples["t_s"].min()))
+    x, x_from = _time(start, end, words["time"]), _time(start, end, words["time"], "from")
+    names = [series[field] for field in known]
+    colour = alt.Color("name:N", sort=names, title=None, scale=alt.Scale(domain=names, range=list(SERIES[: len(names)])),
+                       legend=alt.Legend(orient="top", direction="horizontal") if len(names) > 1 else None)  # fmt: skip
+    y = alt.Y("value:Q", axis=alt.Axis(title=title, tickCount=4, format="~s", minExtent=44, maxExtent=44))
+    layers = _phases(spans, x_from)
+    if baseline is not None:
+        layers.append(alt.Chart(pd.DataFrame({"value": [baseline]})).mark_rule(strokeDash=[5, 4], color=NEUTRAL).encode(y="value:Q"))
+    layers.append(alt.Chart(long).mark_line(strokeWidth=2, interpolate="linear", point=len(long) < 200).encode(
+        x=x, y=y, color=colour, strokeDash=alt.StrokeDash("name:N", sort=names, legend=None),
+        tooltip=[alt.Tooltip("t_s:Q", title=words["time"], format=".2f"), alt.Tooltip("name:N", title=" "),
+                 alt.Tooltip("value:Q", title=title, format=".3~s")],
+    ))  # fmt: skip
+    return alt.layer(*layers).properties(height=190)
+
+
+def tokens(t_s: Sequence[float], chars: Sequence[int], spans: Mapping[str, tuple[float, float]],
+           words: Mapping[str, str], end: float | None = None) -> alt.LayerChart:  # fmt: skip
+    """Characters of the answer over time: a step for every chunk that came, above the spans of its phases.
+
+    Args:
+        t_s: arrival of every chunk (s after the request was sent); ``chars`` its length in characters.
+        spans: phase to its start and end.
+        words: ``time`` and ``chars`` axis titles.
+        end: last moment of the axis, so that it lines up with the traces; None ends with the data.
+    """
+    rows = pd.DataFrame({"t_s": list(t_s), "chars": pd.Series(list(chars), dtype="int64").cumsum()})
+    last = max([*(stop for _, stop in spans.values()), float(rows["t_s"].max()), end or 0.0], default=1.0)
+    x, x_from = _time(0.0, last, words["time"]), _time(0.0, last, words["time"], "from")
+    y = alt.Y("chars:Q", axis=alt.Axis(title=words["chars"], tickCount=4, minExtent=44, maxExtent=44))
+    line = alt.Chart(rows).mark_line(interpolate="step-after", strokeWidth=2, color=SERIES[0]).encode(x=x, y=y)
+    ticks = alt.Chart(rows).mark_tick(thickness=1, height=14, color=NEUTRAL).encode(
+        x=x, y=alt.datum(0), tooltip=[alt.Tooltip("t_s:Q", title=words["time"], format=".3f")])  # fmt: skip
+    return alt.layer(*_phases(spans, x_from), line, ticks).properties(height=170)
+
+
+def strip(frame: pd.DataFrame, words: Mapping[str, str]) -> alt.Chart:
+    """Counts of states as one stacked bar: ``state_name`` and ``n``, coloured in the order of the rows."""
+    order = list(frame["state_name"])
+    return alt.Chart(frame).mark_bar(height=26).encode(
+        x=alt.X("n:Q", stack="zero", axis=alt.Axis(title=words["count"], tickMinStep=1)),
+        color=alt.Color("state_name:N", sort=order, title=None, legend=alt.Legend(orient="top"),
+                        scale=alt.Scale(domain=order, range=[SERIES[0], "#BDBDBD", SERIES[1], SERIES[3]][: len(order)])),
+        order=alt.Order("position:Q"),
+        tooltip=[alt.Tooltip("state_name:N", title=" "), alt.Tooltip("n:Q", title=words["count"])],
+    ).properties(height=90)  # fmt: skip
+
+
+def _time(start: float, end: float, title: str, field: str = "t_s") -> alt.X:
+    return alt.X(f"{field}:Q", scale=alt.Scale(domain=[start, end], nice=False), axis=alt.Axis(title=title, grid=False))
+
+
+def _phases(spans: Mapping[str, tuple[float, float]], x: alt.X) -> list[alt.Chart]:
+    """A pale ground for each phase; literal colours, so that the layers above keep their own scale."""
+    tooltip = [alt.Tooltip("phase:N", title=" "), alt.Tooltip("from:Q", format=".2f"), alt.Tooltip("to:Q", format=".2f")]
+    return [
+        alt.Chart(pd.DataFrame([{"phase": phase, "from": start, "to": stop}])).mark_rect(color=colour, opacity=0.15).encode(
+            x=x, x2="to:Q", tooltip=tooltip)
+        for (phase, (start, stop)), colour in zip(spans.items(), _PHASES, strict=False)
+    ]  # fmt: skip
+
+
+def _names(rows: pd.DataFrame, x: alt.X, y: alt.Y, middle: float, colour: alt.Color) -> list[alt.Chart]:
+    """Names beside the points: on the side where there is room, in turn above and below."""
+    placed = rows.sort_values("joules_per_success").reset_index(drop=True)
+    layers = []
+    for above in (True, False):
+        for left in (True, False):
+            part = placed[((placed.index % 2 == 0) == above) & ((placed["joules_per_success"] <= middle) == left)]
+            if len(part):
+                mark = alt.Chart(part).mark_text(align="left" if left else "right", dx=8 if left else -8, limit=230,
+                                                 dy=-13 if above else 15, fontSize=12, fontWeight=600)  # fmt: skip
+                layers.append(mark.encode(x=x, y=y, text="text:N", color=colour))
+    return layers
+
+
+def _grade_scale() -> alt.Scale:
+    return alt.Scale(domain=list(GRADES), range=list(GRADE_COLOURS.values()))
+
+
+def _cycled(count: int) -> list[str]:
+    return [SERIES[n % len(SERIES)] for n in range(count)]
+
+
+def _padded(lows: Sequence[float], highs: Sequence[float], factor: float = 1.35) -> tuple[float, float]:
+    """Ends of a log axis around the values, with room on both sides."""
+    low = min((v for v in lows if v == v and v > 0), default=1.0)  # noqa: PLR0124 (NaN differs from itself)
+    high = max((v for v in highs if v == v and v > 0), default=1.0)  # noqa: PLR0124
+    return low / factor, high * factor
+
+
+def _tenths(lows: Iterable[float], highs: Iterable[float]) -> list[float]:
+    """Ends of a quality axis in tenths around the values, at least 0.4 apart."""
+    low, high = max(0.0, math.floor(min(lows) * 10 - 0.5) / 10), min(1.0, math.ceil(max(highs) * 10 + 0.5) / 10)
+    return [round(max(0.0, min(low, high - 0.4)), 1), round(min(1.0, max(high, low + 0.4)), 1)]
+
+
+def _span(lows: Sequence[float], highs: Sequence[float], bounds: Sequence[float]) -> tuple[float, float]:
+    """Ends of the class axis: all values, and at least half of each class beside the middle ones."""
+    low, high = _padded(lows, highs)
+    return min(low, bounds[2] / 2**0.5), max(high, bounds[4] * 2**0.5)

@@ -1,0 +1,90 @@
+"""Questions only pages ask; everything else is in ``db.reader``. Sums and medians are made in SQL."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from db import Store
+
+__all__ = ["cell_states", "facets", "faults", "figures", "latest_schemes", "totals"]
+
+
+def totals(store: Store) -> dict[str, int]:
+    """Numbers of answers, of answers that count, of configurations, of ratings and of campaigns."""
+    row = store.query("""
+SELECT (SELECT count(*) FROM runs) AS runs, (SELECT count(*) FROM v_runs_valid) AS valid,
+    (SELECT count(DISTINCT configuration_id) FROM runs) AS configurations, (SELECT count(*) FROM ratings) AS ratings,
+    (SELECT count(*) FROM campaigns) AS campaigns
+""").iloc[0]
+    return {name: int(row[name]) for name in row.index}
+
+
+def figures(store: Store, campaign: str | None = None, load: str | None = None, language: str | None = None) -> pd.DataFrame:
+    """Medians and means of the answers that count, by cohort, configuration and task, and over all tasks (``overall``).
+
+    ``energy_j`` is the mean of one answer, ``quality`` the mean over the scored ones; None where nothing is known.
+    """
+    return store.query(
+        """
+SELECT cohort, configuration, any_value(model) AS model, any_value(quantization) AS quantization,
+    CASE WHEN grouping(task) = 1 THEN 'overall' ELSE task END AS task, count(*) AS answers, bool_or(demo) AS demo,
+    string_agg(DISTINCT energy_tier, ',' ORDER BY energy_tier) AS energy_tier,
+    avg(energy_j) AS energy_j, avg(energy_net_j) AS energy_net_j, avg(quality) AS quality,
+    count(quality) AS scored, median(decode_tokens_per_s) AS decode_tokens_per_s, median(ttft_s) AS ttft_s,
+    median(total_s) AS total_s, avg(output_tokens) AS output_tokens
+FROM v_runs_valid
+WHERE ($campaign IS NULL OR campaign = $campaign) AND ($load IS NULL OR load = $load)
+    AND ($language IS NULL OR language = $language)
+GROUP BY GROUPING SETS ((cohort, configuration, task), (cohort, configuration))
+ORDER BY cohort, configuration, task
+""",
+        {"campaign": campaign, "load": load, "language": language},
+    )
+
+
+def facets(store: Store) -> pd.DataFrame:
+    """Which campaigns, configurations, tasks, loads, languages, flags and statuses runs have: ``facet value n``."""
+    return store.query("""
+WITH r AS (SELECT campaign, configuration, task, load, language, status, flags FROM v_runs)
+SELECT 'campaign' AS facet, campaign AS value, count(*) AS n FROM r GROUP BY value
+UNION ALL SELECT 'configuration', configuration, count(*) FROM r GROUP BY configuration
+UNION ALL SELECT 'task', task, count(*) FROM r GROUP BY task
+UNION ALL SELECT 'load', load, count(*) FROM r GROUP BY load
+UNION ALL SELECT 'language', language, count(*) FROM r GROUP BY language
+UNION ALL SELECT 'status', status, count(*) FROM r GROUP BY status
+UNION ALL SELECT 'flag', flag, count(*) FROM (SELECT unnest(string_split(flags, ',')) AS flag FROM r WHERE flags <> '')
+    GROUP BY flag
+ORDER BY facet, n DESC, value
+""")
+
+
+def faults(store: Store, campaign: str) -> pd.DataFrame:
+    """Flags of a campaign's attempts: ``flag runs last_at example``, most frequent first."""
+    return store.query(
+        """
+SELECT flag, count(*) AS runs, max(started_at) AS last_at, arg_max(run_id, started_at) AS example,
+    arg_max(fault_detail, started_at) AS detail
+FROM (SELECT run_id, started_at, fault_detail, unnest(string_split(flags, ',')) AS flag FROM v_runs
+      WHERE campaign = ? AND flags <> '')
+GROUP BY flag ORDER BY runs DESC, flag
+""",
+        [campaign],
+    )
+
+
+def cell_states(store: Store, campaign: str) -> pd.DataFrame:
+    """Cells of a campaign by model, task and load: ``model task load planned done failed skipped``."""
+    return store.query(
+        """
+SELECT model, task, load, count(*) AS cells, count(*) FILTER (state = 'done') AS done,
+    count(*) FILTER (state = 'failed') AS failed, count(*) FILTER (state = 'skipped') AS skipped,
+    count(*) FILTER (state = 'planned') AS planned
+FROM cells WHERE campaign_id = ? GROUP BY model, task, load ORDER BY min(position)
+""",
+        [campaign],
+    )
+
+
+def latest_schemes(store: Store) -> pd.DataFrame:
+    """The stored rating schemes, newest first."""
+    return store.query("SELECT scheme, definition, hash, created_at FROM schemes ORDER BY created_at DESC, scheme")

@@ -1,0 +1,102 @@
+"""Rating rows made ready to be shown: names, notes and reasons in words. Pure but for the language."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pandas as pd
+
+from pages._ui import badge, i18n
+from pages._ui.i18n import code_text, interval, joined, percent, t
+
+__all__ = ["certainty", "grade_range", "labels", "leaderboard", "newest_scheme", "notes", "reasons", "shown"]
+
+
+def labels(configurations: Sequence[str]) -> dict[str, str]:
+    """A short name for each configuration: its model where that is unique among them, else its whole identifier."""
+    models = {configuration: configuration.rsplit("#", 1)[0] for configuration in configurations}
+    seen = pd.Series(models).value_counts()
+    return {c: model if seen[model] == 1 else c for c, model in models.items()}
+
+
+def reasons(value: object) -> list[str]:
+    """The reasons of a rating row in the reader's language."""
+    entries = json.loads(value) if isinstance(value, str) else []
+    spoken = i18n.language()
+    return [str(entry.get(f"text_{spoken}") or _reason(entry)) for entry in entries]
+
+
+def _reason(entry: dict[str, str]) -> str:
+    known = i18n.catalogue(i18n.language()).get(f"reason.{entry['code']}")
+    return known if known and i18n.language() != "en" else entry.get("text") or known or entry["code"]
+
+
+def grade_range(low: object, high: object) -> str:
+    """``C–D``, or one letter where both ends are the same."""
+    if not isinstance(low, str) or not isinstance(high, str):
+        return i18n.MISSING
+    return low if low == high else f"{low}–{high}"
+
+
+def notes(demo: object, tier: object) -> list[str]:
+    """Labels that must stand beside a figure: a demonstration model, an estimated energy."""
+    found = [t("label.demo")] if demo is True or demo == True else []  # noqa: E712 (a numpy bool)
+    return found + ([t("label.estimated")] if "estimated" in str(tier) else [])
+
+
+def newest_scheme(ratings: pd.DataFrame, schemes: pd.DataFrame) -> pd.DataFrame:
+    """Only the rows of the scheme that was stored last, in each cohort; ``schemes`` is newest first."""
+    order = {name: n for n, name in enumerate(schemes["scheme"])}
+    place = ratings["scheme"].map(order).fillna(len(order))
+    return ratings[place == place.groupby(ratings["cohort"]).transform("min")]
+
+
+def leaderboard(ratings: pd.DataFrame, figures: pd.DataFrame) -> pd.DataFrame:
+    """Ratings of one task with the speed and the labels of their runs; letters first, the unrated last.
+
+    Both frames hold one cohort and one task; a configuration without a rating row comes last with status ``none``.
+    """
+    columns = ["cohort", "configuration", "task", "demo", "energy_tier", "answers", "decode_tokens_per_s", "ttft_s"]
+    rows = ratings.merge(figures[columns], on=["cohort", "configuration", "task"], how="outer")
+    rows["status"] = rows["status"].fillna("none")
+    rows["model"] = rows["model"].fillna(rows["configuration"].str.rsplit("#", n=1).str[0])
+    rows["label"] = rows["configuration"].map(labels(list(rows["configuration"])))
+    rows["unlettered"] = rows["grade"].isna()
+    return rows.sort_values(["unlettered", "eei", "configuration"], na_position="last").drop(columns="unlettered").reset_index(drop=True)
+
+
+def certainty(row: pd.Series) -> str:
+    """Probability of the letter, and the 95 % range where it spans several letters."""
+    if not isinstance(row["grade"], str):
+        return i18n.MISSING
+    spans = row["grade_low"] != row["grade_high"]
+    return joined([percent(row["grade_probability"]), grade_range(row["grade_low"], row["grade_high"]) if spans else ""])
+
+
+def shown(rows: pd.DataFrame) -> pd.DataFrame:
+    """The leaderboard as a reader sees it."""
+    provisional = rows["status"] == "provisional"
+    grade = rows["grade"].where(rows["grade"].notna(), None)
+    low, high = rows["joules_per_success_low"], rows["joules_per_success_high"]
+    return pd.DataFrame({
+        "badge": [badge.data_uri(badge.grade_svg(g, provisional=p)) for g, p in zip(grade, provisional, strict=True)],
+        "label": rows["label"],
+        "certainty": [certainty(row) for _, row in rows.iterrows()],
+        "joules": rows["joules_per_success"].map(_three),
+        "joules_interval": [interval(a, b) for a, b in zip(low, high, strict=True)],
+        "quality_badge": [badge.data_uri(badge.quality_svg(q if isinstance(q, str) else None)) for q in rows["quality_class"]],
+        "quality": rows["quality"].round(3),
+        "speed": rows["decode_tokens_per_s"].map(_three),
+        "ttft": rows["ttft_s"].map(_three),
+        "status": [code_text("status", s) for s in rows["status"]],
+        "notes": [notes(d, e) for d, e in zip(rows["demo"], rows["energy_tier"], strict=True)],
+        "eqr": rows["eqr_per_kj"].map(_three),
+        "items": rows["n_items"].astype("Int64"),
+        "why": [" ".join(reasons(r)) for r in rows["reasons"]],
+    })
+
+
+def _three(value: float) -> float:
+    """Rounded to three significant digits, so that a table shows no digits that mean nothing."""
+    return float(f"{value:.3g}")

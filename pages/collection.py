@@ -1,0 +1,187 @@
+"""Collection: what is and was measured, how far it is, what went wrong, and what the sensors can see."""
+
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import streamlit as st
+
+from db import FLAGS, StoreError, effect_of
+from pages._ui import charts, i18n, states, urls
+from pages._ui.data import Snapshot, snapshot
+from pages._ui.i18n import code_text, t
+from pages._ui.page import open_page
+
+REFRESH = timedelta(seconds=15)
+SILENT = timedelta(minutes=10)
+MEANINGS = {flag.name: flag for flag in FLAGS}
+
+
+def campaign_choice(campaigns: pd.DataFrame) -> pd.Series:
+    """The campaign in the address, else the newest."""
+    ids = list(campaigns["campaign"])
+    rows = campaigns.set_index("campaign", drop=False)
+    chosen = urls.choose("campaign", t("filter.campaign"), ids, show=lambda c: i18n.joined([
+        c, code_text("status", rows.loc[c, "status"]), i18n.date(rows.loc[c, "started_at"])]))  # fmt: skip
+    return rows.loc[chosen or ids[0]]
+
+
+def estimate(campaign: pd.Series, progress: dict[str, int]) -> timedelta | None:
+    """Time the planned cells will still take at the pace so far; None before the first is through."""
+    through = progress["done"] + progress["failed"] + progress["skipped"]
+    last = campaign["heartbeat_at"]
+    if not through or not progress["planned"] or pd.isna(last):
+        return None
+    return timedelta(seconds=(last - campaign["started_at"]).total_seconds() / through * progress["planned"])
+
+
+def now(campaign: pd.Series, progress: dict[str, int]) -> None:
+    """How far it is, when it will be through, and whether it still lives."""
+    with st.grid(4, min_column_width=150):
+        st.metric(t("col.status"), code_text("status", campaign["status"]), border=True, height="stretch")
+        through = progress["done"] + progress["failed"] + progress["skipped"]
+        st.metric(t("collection.cells"), f"{i18n.count(through)} / {i18n.count(progress['total'])}", border=True, height="stretch")
+        if campaign["status"] == "running":
+            left = estimate(campaign, progress)
+            st.metric(t("collection.left"), i18n.MISSING if left is None else i18n.duration(left), border=True, height="stretch")
+        else:
+            st.metric(t("collection.answers"), i18n.count(campaign["runs_valid"]), border=True, height="stretch",
+                      delta=t("collection.of_attempts", n=i18n.count(campaign["runs"])), delta_color="off", delta_arrow="off")  # fmt: skip
+        st.metric(t("collection.energy"), i18n.energy(campaign["energy_j"]), border=True, height="stretch")
+    beat = campaign["heartbeat_at"]
+    if campaign["status"] == "running" and not pd.isna(beat) and datetime.now(UTC).replace(tzinfo=None) - beat > SILENT:
+        st.warning(t("collection.silent", at=i18n.date(beat)), icon=":material/heart_broken:")
+    counts = pd.DataFrame([
+        {"state_name": code_text("cell", name), "n": progress[name], "position": n}
+        for n, name in enumerate(("done", "planned", "failed", "skipped")) if progress[name]
+    ])  # fmt: skip
+    if len(counts):
+        st.altair_chart(charts.strip(counts, {"count": t("collection.cells")}), key="cells", alt=t("collection.cells_alt"))
+
+
+@st.fragment(run_every=REFRESH)
+def live(path: str, campaign_id: str) -> None:
+    """The progress of a running campaign, read anew every few seconds."""
+    try:
+        shot = snapshot()
+        if shot.path != path:
+            return
+        rows = shot.frame("campaigns").set_index("campaign", drop=False)
+        now(rows.loc[campaign_id], shot.ask("progress", campaign_id))
+    except StoreError as error:
+        states.show_error(error)
+
+
+def cases(shot: Snapshot, campaign_id: str) -> None:
+    """Cells by model, task and load."""
+    found = shot.frame("cell_states", campaign_id)
+    if found.empty:
+        return
+    st.subheader(t("collection.cases_title"))
+    view = found.assign(
+        task=[code_text("task", c) for c in found["task"]], load=[code_text("load", c) for c in found["load"]],
+        share=(found["cells"] - found["planned"]) / found["cells"],
+    )[["model", "task", "load", "share", "cells", "done", "failed", "skipped", "planned"]]  # fmt: skip
+    c = st.column_config
+    st.dataframe(view, hide_index=True, key="cases", alt=t("collection.cases_title"), column_config={
+        "model": c.TextColumn(t("col.model"), pinned=True), "task": t("col.task"), "load": t("col.load"),
+        "share": c.ProgressColumn(t("collection.progress"), format="percent"), "cells": t("collection.cells"),
+        "done": t("cell.done"), "failed": t("cell.failed"), "skipped": t("cell.skipped"), "planned": t("cell.planned"),
+    })  # fmt: skip
+
+
+def faults(shot: Snapshot, campaign_id: str) -> None:
+    """Flags and faults of the campaign by name, with what each does and an example."""
+    st.subheader(t("collection.faults_title"))
+    found = shot.frame("faults", campaign_id)
+    if found.empty:
+        st.markdown(t("collection.no_faults"))
+        return
+    chinese = i18n.language() == "zh"
+    view = pd.DataFrame({
+        "flag": found["flag"], "runs": found["runs"],
+        "meaning": [(MEANINGS[f].zh if chinese else MEANINGS[f].en) if f in MEANINGS else i18n.MISSING for f in found["flag"]],
+        "effect": [t("effect." + effect_of(f)) for f in found["flag"]],
+        "last": found["last_at"], "detail": found["detail"],
+        "example": [f"/runs?run={run}" for run in found["example"]],
+    })  # fmt: skip
+    c = st.column_config
+    st.dataframe(view, hide_index=True, key="faults", alt=t("collection.faults_title"), placeholder=i18n.MISSING, column_config={
+        "flag": c.TextColumn(t("col.flag"), pinned=True), "runs": t("col.runs"), "meaning": t("col.meaning"),
+        "effect": t("col.effect"), "last": c.DatetimeColumn(t("col.last_utc"), format="YYYY-MM-DD HH:mm:ss"),
+        "detail": t("col.detail"), "example": c.LinkColumn(t("col.example"), display_text=t("collection.open_run")),
+    })  # fmt: skip
+
+
+def events(shot: Snapshot, campaign_id: str) -> None:
+    """What the collector noted, newest first."""
+    found = shot.frame("events", campaign_id)
+    if found.empty:
+        return
+    st.subheader(t("collection.events_title"))
+    c = st.column_config
+    st.dataframe(found.assign(kind=[code_text("event", k) for k in found["kind"]])[["at", "kind", "name", "detail"]],
+                 hide_index=True, key="events", alt=t("collection.events_title"), placeholder=i18n.MISSING, column_config={
+        "at": c.DatetimeColumn(t("col.at_utc"), format="YYYY-MM-DD HH:mm:ss"), "kind": t("col.kind"), "name": t("col.name"),
+        "detail": c.TextColumn(t("col.detail"), width="large"),
+    })  # fmt: skip
+
+
+def sensors(shot: Snapshot, campaign_id: str) -> None:
+    """Every sensor: whether it works here, why not, and the cure."""
+    st.subheader(t("collection.sensors_title"))
+    found = shot.frame("sensors", campaign_id)
+    if found.empty:
+        st.markdown(t("collection.no_sensors"))
+        return
+    icons = {"ok": "✓", "denied": "✕", "missing": "–", "unsupported": "–"}
+    view = pd.DataFrame({
+        "sensor": found["sensor"], "field": found["field"],
+        "status": [f"{icons.get(s, '?')} {t('sensor.works') if s == 'ok' else code_text('status', s)}" for s in found["status"]],
+        "tier": [code_text("tier", c) for c in found["tier"]], "scope": [code_text("scope", c) for c in found["scope"]],
+        "unit": found["unit"], "period": found["update_period_s"], "reason": found["reason"], "cure": found["cure"],
+        "source": found["source"],
+    })  # fmt: skip
+    c = st.column_config
+    st.dataframe(view, hide_index=True, key="sensors", alt=t("collection.sensors_title"), placeholder=i18n.MISSING, column_config={
+        "sensor": c.TextColumn(t("col.sensor"), pinned=True), "field": t("col.field"), "status": t("col.status"),
+        "tier": t("energy.tier"), "scope": t("energy.scope"), "unit": t("col.unit"),
+        "period": c.NumberColumn(t("col.period"), format="%.3g"), "reason": t("col.why"), "cure": t("col.cure"),
+        "source": t("col.source"),
+    })  # fmt: skip
+    for cure in dict.fromkeys(found.loc[found["status"] == "denied", "cure"].dropna()):
+        st.caption(t("collection.cure"))
+        st.code(cure, language="bash", wrap_lines=True)
+
+
+def history(campaigns: pd.DataFrame) -> None:
+    """All campaigns."""
+    st.subheader(t("collection.history_title"))
+    view = pd.DataFrame({
+        "campaign": campaigns["campaign"], "name": campaigns["name"],
+        "status": [code_text("status", s) for s in campaigns["status"]],
+        "engine": campaigns["engine"].str.cat(campaigns["engine_version"], sep=" ", na_rep=""),
+        "started": campaigns["started_at"], "finished": campaigns["finished_at"], "runs": campaigns["runs"],
+        "valid": campaigns["runs_valid"], "scored": campaigns["runs_scored"], "energy": campaigns["energy_j"] / 3600,
+    })  # fmt: skip
+    c = st.column_config
+    when = "YYYY-MM-DD HH:mm"
+    st.dataframe(view, hide_index=True, key="history", alt=t("collection.history_title"), placeholder=i18n.MISSING, column_config={
+        "campaign": c.TextColumn(t("filter.campaign"), pinned=True), "name": t("col.name"), "status": t("col.status"),
+        "engine": t("col.engine"), "started": c.DatetimeColumn(t("col.started_utc"), format=when),
+        "finished": c.DatetimeColumn(t("col.finished_utc"), format=when), "runs": t("col.attempts"),
+        "valid": t("collection.answers"), "scored": t("col.scored"), "energy": c.NumberColumn(t("col.energy_wh"), format="%.2f"),
+    })  # fmt: skip
+
+
+shot = open_page("collection", needs="campaigns")
+campaigns = shot.frame("campaigns")
+campaign = campaign_choice(campaigns)
+if campaign["status"] == "running":
+    live(shot.path, campaign["campaign"])
+else:
+    now(campaign, shot.ask("progress", campaign["campaign"]))
+cases(shot, campaign["campaign"])
+faults(shot, campaign["campaign"])
+sensors(shot, campaign["campaign"])
+events(shot, campaign["campaign"])
+history(campaigns)

@@ -1,0 +1,136 @@
+"""Compare: two to six configurations side by side, by quality, energy, task and quantization."""
+
+import pandas as pd
+import streamlit as st
+
+from pages._ui import badge, charts, i18n, table, urls
+from pages._ui.data import Snapshot
+from pages._ui.i18n import code_text, t
+from pages._ui.page import notices, open_page
+
+OVERALL = "overall"
+MOST = 6
+
+
+def choose(ratings: pd.DataFrame, names: dict[str, str]) -> list[str]:
+    """Up to six configurations; at first those with the least energy per success."""
+    order = ratings.sort_values(["eei", "configuration"])["configuration"].drop_duplicates()
+    return urls.choose_many("with", t("compare.choose"), list(names), show=lambda c: names[c], default=list(order[:4]),
+                            most=MOST, placeholder=t("compare.choose"))  # fmt: skip
+
+
+def cards(rows: pd.DataFrame) -> None:
+    """One card for each: letter, quality class and the figures that decide."""
+    with st.grid(3, min_column_width=250):
+        for _, row in rows.iterrows():
+            with st.container(border=True, height="stretch"):
+                st.text(row["label"])
+                with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                    st.image(badge.grade_svg(row["grade"], provisional=row["status"] == "provisional"), width=80,
+                             alt=t("overview.badge_alt", grade=row["grade"] or i18n.MISSING))  # fmt: skip
+                    st.image(badge.quality_svg(row["quality_class"]), width=36,
+                             alt=t("compare.quality_alt", grade=row["quality_class"] or i18n.MISSING))  # fmt: skip
+                    st.caption(i18n.joined([code_text("status", row["status"]), table.certainty(row).strip(i18n.MISSING)]))
+                st.table({
+                    t("col.joules"): with_interval(row, "joules_per_success", "J"),
+                    t("col.quality"): with_interval(row, "quality"),
+                    t("col.eqr"): i18n.number(row["eqr_per_kj"]), t("col.speed"): i18n.number(row["decode_tokens_per_s"]),
+                    t("col.ttft"): i18n.number(row["ttft_s"]), t("col.answers"): i18n.count(row["answers"]),
+                }, border="horizontal")  # fmt: skip
+                for note in table.notes(row["demo"], row["energy_tier"]):
+                    st.badge(note, color="orange")
+
+
+def with_interval(row: pd.Series, name: str, unit: str = "") -> str:
+    """A figure with its 95 % interval in brackets."""
+    if pd.isna(row[name]):
+        return i18n.MISSING
+    value = i18n.quantity(row[name], unit) if unit else i18n.number(row[name])
+    return f"{value} ({i18n.interval(row[f'{name}_low'], row[f'{name}_high'])})"
+
+
+def plane(rows: pd.DataFrame) -> None:
+    """Quality against energy with the Pareto front."""
+    st.subheader(t("overview.plane_title"))
+    if not rows[["joules_per_success", "quality"]].notna().all(axis=1).any():
+        st.markdown(t("overview.no_plane"))
+        return
+    words = {"joules": t("axis.joules"), "quality": t("axis.quality"), "configuration": t("col.configuration"),
+             "grade": t("col.grade")}  # fmt: skip
+    st.altair_chart(charts.quality_energy(rows, words), key="plane", alt=t("overview.plane_alt"))
+    st.caption(t("overview.plane_caption"))
+
+
+def by_task(rows: pd.DataFrame) -> None:
+    """Energy and quality of every task."""
+    tasks = rows[rows["task"] != OVERALL].sort_values(["task", "eei"])
+    if tasks.empty:
+        return
+    st.subheader(t("compare.tasks_title"))
+    tasks = tasks.assign(task_name=[code_text("task", c) for c in tasks["task"]])
+    for name, axis, side in zip(("joules_per_success", "quality"), ("axis.joules_plain", "axis.quality"), st.columns(2), strict=True):
+        with side:
+            if tasks[name].notna().any():
+                words = {"value": t(axis), "configuration": t("col.configuration"), "task": t("col.task")}
+                st.altair_chart(charts.bars(tasks, name, words, zero_to_one=name == "quality"), key=f"task-{name}",
+                                alt=t("compare.joules_alt" if name == "joules_per_success" else "compare.qualities_alt"))  # fmt: skip
+    st.caption(t("compare.tasks_caption"))
+
+
+def quantization(shot: Snapshot, ratings: pd.DataFrame, task: str) -> None:
+    """The same base model in several precisions, each against its most precise."""
+    known = shot.frame("configurations")[["configuration", "model_base", "model_size_bytes"]]
+    rows = ratings[ratings["task"] == task].merge(known, on="configuration")
+    rows = rows[rows.groupby("model_base")["quantization"].transform("nunique") > 1]
+    st.subheader(t("compare.quantization_title"))
+    if rows.empty:
+        st.markdown(t("compare.no_pairs"))
+        return
+    rows = rows.sort_values(["model_base", "model_size_bytes"], ascending=[True, False])
+    largest = rows.groupby("model_base")[["joules_per_success", "quality"]].transform("first")
+    view = pd.DataFrame({
+        "base": rows["model_base"], "quantization": rows["quantization"], "size": rows["model_size_bytes"] / 1e9,
+        "joules": [with_interval(row, "joules_per_success", "J") for _, row in rows.iterrows()],
+        "energy": rows["joules_per_success"] / largest["joules_per_success"] - 1,
+        "quality": [with_interval(row, "quality") for _, row in rows.iterrows()],
+        "change": rows["quality"] - largest["quality"],
+    })  # fmt: skip
+    c = st.column_config
+    st.dataframe(view, hide_index=True, key="quantization", alt=t("compare.quantization_title"), placeholder=i18n.MISSING,
+                 column_config={
+        "base": c.TextColumn(t("col.model"), pinned=True), "quantization": t("filter.quantization"),
+        "size": c.NumberColumn(t("col.size_gb"), format="%.1f"), "joules": c.TextColumn(t("col.joules"), width=150),
+        "energy": c.NumberColumn(t("compare.energy_change"), format="percent"), "quality": c.TextColumn(t("col.quality"), width=150),
+        "change": c.NumberColumn(t("compare.quality_change"), format="%+.2f"),
+    })  # fmt: skip
+    st.caption(t("compare.quantization_caption"))
+
+
+shot = open_page("compare")
+ratings, figures = shot.frame("ratings"), shot.frame("figures")
+if ratings.empty:
+    st.warning(t("overview.no_ratings"), icon=":material/pending:")
+    st.code("python -m rating table", language="bash")
+    st.stop()
+ratings = table.newest_scheme(ratings, shot.frame("latest_schemes"))
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    counts = ratings.groupby("cohort")["configuration"].nunique().sort_values(ascending=False)
+    cohort = counts.index[0]
+    if len(counts) > 1:
+        cohort = urls.choose("cohort", t("filter.cohort"), list(counts.index), show=str) or cohort
+    ratings, figures = ratings[ratings["cohort"] == cohort], figures[figures["cohort"] == cohort]
+    tasks = sorted(set(ratings["task"]), key=lambda name: (name != OVERALL, name))
+    task = urls.choose("task", t("filter.task"), tasks, show=lambda c: code_text("task", c), pick="segments") or tasks[0]
+names = table.labels(list(ratings["configuration"].unique()))
+chosen = choose(ratings[ratings["task"] == task], names)
+mine = ratings[ratings["configuration"].isin(chosen)]
+speeds = figures[figures["configuration"].isin(chosen)]
+if len(chosen) < 2:
+    st.info(t("compare.too_few"), icon=":material/compare_arrows:")
+else:
+    rows = table.leaderboard(mine[mine["task"] == task], speeds[speeds["task"] == task])
+    notices(rows)
+    cards(rows)
+    plane(rows)
+    by_task(mine.assign(label=mine["configuration"].map(names)))
+quantization(shot, ratings, task)

@@ -1,0 +1,127 @@
+"""Method: how a measurement becomes a letter. Everything here is read out of the code and the database."""
+
+import json
+
+import pandas as pd
+import streamlit as st
+
+import rating
+from db import FLAGS, StoreError
+from pages._ui import badge, i18n, states
+from pages._ui.data import Snapshot, snapshot
+from pages._ui.i18n import code_text, t
+
+GLOSSARY = ("success", "eqr", "eei", "cohort", "basket", "provisional", "gross", "net", "ttft", "configuration", "item")
+
+
+def formulas() -> None:
+    """The chain from joules to a letter."""
+    st.subheader(t("method.formulas_title"))
+    for name, formula in (
+        ("x", r"x = \frac{\sum_i E_i}{\sum_i q_i}"),
+        ("eqr", r"\mathrm{EQR} = \frac{1000}{x}"),
+        ("eei", r"\mathrm{EEI} = \frac{x}{R},\qquad R = \Bigl(\prod_{b=1}^{n} x_b\Bigr)^{1/n}"),
+    ):
+        st.markdown(t(f"method.{name}_text"))
+        st.latex(formula)
+    st.markdown(t("method.confidence_text", draws=i18n.count(rating.DRAWS)))
+
+
+def thresholds(scheme: rating.Scheme) -> None:
+    """Classes of energy and of quality side by side."""
+    st.subheader(t("method.classes_title"))
+    energy = [*(f"< {i18n.number(b)}" for b in scheme.eei_bounds), f"≥ {i18n.number(scheme.eei_bounds[-1])}"]
+    quality = [*(f"≥ {i18n.number(b, 2)}" for b in scheme.quality_bounds), f"< {i18n.number(scheme.quality_bounds[-1], 2)}"]
+    view = pd.DataFrame({
+        "grade": [badge.data_uri(badge.grade_svg(letter)) for letter in rating.LETTERS], "letter": list(rating.LETTERS),
+        "eei": energy, "tile": [badge.data_uri(badge.quality_svg(letter)) for letter in rating.LETTERS], "quality": quality,
+    })  # fmt: skip
+    c = st.column_config
+    st.dataframe(view, hide_index=True, row_height=44, width="content", key="classes", alt=t("method.classes_title"), column_config={
+        "grade": c.ImageColumn(t("col.grade"), width=95), "letter": c.TextColumn(t("method.letter"), width=60),
+        "eei": c.TextColumn("EEI", width=90), "tile": c.ImageColumn(t("col.quality"), width=70),
+        "quality": c.TextColumn(t("method.mean_quality"), width=120),
+    })  # fmt: skip
+    st.markdown(t("method.rules", items=i18n.count(scheme.min_items), successes=i18n.number(scheme.min_successes),
+                  probability=i18n.percent(scheme.rated_probability), share=i18n.percent(scheme.functional_minimum),
+                  cap=scheme.capped_at))  # fmt: skip
+
+
+def scheme_card(scheme: rating.Scheme, stored: str | None) -> None:
+    """Name, weights and baskets of the scheme."""
+    st.subheader(t("method.scheme_title"))
+    st.caption(t("method.scheme_stored", at=stored) if stored else t("method.scheme_default"))
+    weights = i18n.joined(f"{code_text('task', task)} {i18n.number(weight, 2)}" for task, weight in scheme.weights)
+    st.table({t("method.scheme_name"): scheme.name, t("method.scheme_hash"): scheme.hash[:16],
+              t("method.weights"): weights or t("method.equal_weights")}, border="horizontal", width="content")  # fmt: skip
+    for basket in scheme.baskets:
+        st.caption(i18n.joined([t("method.basket", name=basket.name), t("method.own") if basket.own else "", basket.cohort or ""]))
+        st.dataframe(pd.DataFrame({"model": [m.model for m in basket.members], "quantization": [m.quantization for m in basket.members]}),
+                     hide_index=True, width="content", key=f"basket-{basket.name}", alt=t("method.basket", name=basket.name),
+                     placeholder=i18n.MISSING,
+                     column_config={"model": t("col.model"), "quantization": t("filter.quantization")})  # fmt: skip
+
+
+def flags() -> None:
+    """The one table of flags."""
+    st.subheader(t("method.flags_title"))
+    st.caption(t("method.flags_caption"))
+    chinese = i18n.language() == "zh"
+    view = pd.DataFrame([{"flag": f.name, "meaning": f.zh if chinese else f.en, "effect": t("effect." + f.effect)} for f in FLAGS])
+    st.dataframe(view, hide_index=True, height=420, key="flags", alt=t("method.flags_title"), column_config={
+        "flag": st.column_config.TextColumn(t("col.flag"), pinned=True), "meaning": t("col.meaning"), "effect": t("col.effect"),
+    })  # fmt: skip
+
+
+def sensors(shot: Snapshot) -> None:
+    """What measured the energy of the newest campaign."""
+    campaigns = shot.frame("campaigns")
+    found = shot.frame("sensors", campaigns["campaign"].iloc[0]) if len(campaigns) else pd.DataFrame()
+    st.subheader(t("method.sensors_title"))
+    known = found[found["tier"].notna()] if len(found) else found
+    if known.empty:
+        st.markdown(t("collection.no_sensors"))
+        return
+    st.dataframe(pd.DataFrame({
+        "sensor": known["sensor"], "field": known["field"], "tier": [code_text("tier", c) for c in known["tier"]],
+        "scope": [code_text("scope", c) for c in known["scope"]],
+        "status": [t("sensor.works") if s == "ok" else code_text("status", s) for s in known["status"]],
+    }), hide_index=True, key="sensors", alt=t("method.sensors_title"), column_config={
+        "sensor": t("col.sensor"), "field": t("col.field"), "tier": t("energy.tier"), "scope": t("energy.scope"),
+        "status": t("col.status"),
+    })  # fmt: skip
+    st.page_link("collection.py", label=t("method.all_sensors"), icon=":material/sensors:")
+
+
+def current_scheme(shot: Snapshot | None) -> tuple[rating.Scheme, str | None]:
+    """The newest stored scheme with the time it was stored, else the one in the code."""
+    stored = shot.frame("latest_schemes") if shot else pd.DataFrame()
+    for _, row in stored.iterrows():
+        try:
+            return rating.scheme_from_json(json.loads(row["definition"])), i18n.date(row["created_at"])
+        except rating.SchemeError:
+            st.caption(t("method.scheme_unknown", name=row["scheme"]))
+    return rating.default_scheme(), None
+
+
+st.title(t("nav.method"))
+st.caption(t("method.lead"))
+try:
+    shot: Snapshot | None = snapshot()
+except StoreError:
+    shot = None
+if shot and shot.stale:
+    states.stale_note()
+left, right = st.columns(2)
+scheme, stored = current_scheme(shot)
+with left:
+    formulas()
+with right:
+    thresholds(scheme)
+scheme_card(scheme, stored)
+flags()
+if shot:
+    sensors(shot)
+st.subheader(t("method.glossary_title"))
+for word in GLOSSARY:
+    st.markdown(f"**{t(f'glossary.{word}')}** {t(f'glossary.{word}_text')}")

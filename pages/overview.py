@@ -1,0 +1,220 @@
+"""Ratings: which configuration does the job for the least energy, how sure that is, and why some have no letter."""
+
+import pandas as pd
+import streamlit as st
+
+import rating.classes
+from pages._ui import badge, charts, export, i18n, table, urls
+from pages._ui.data import Snapshot
+from pages._ui.i18n import code_text, t
+from pages._ui.page import notices, open_page
+
+OVERALL = "overall"
+
+
+def choose_rows(ratings: pd.DataFrame, figures: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Filters that show letters: cohort, task, family, quantization."""
+    names = pd.concat([ratings[["cohort", "task"]], figures[["cohort", "task"]]])
+    sizes = figures[figures["task"] == OVERALL].groupby("cohort")["demo"].agg(["all", "size"])
+    cohorts = list(sizes.sort_values(["all", "size"], ascending=[True, False]).index)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        cohort = cohorts[0]
+        if len(cohorts) > 1:
+            cohort = urls.choose("cohort", t("filter.cohort"), cohorts, show=str) or cohorts[0]
+        tasks = sorted(set(names.loc[names["cohort"] == cohort, "task"]), key=lambda name: (name != OVERALL, name))
+        default = OVERALL if (ratings["task"] == OVERALL).any() else tasks[-1]
+        task = urls.choose("task", t("filter.task"), tasks, show=lambda c: code_text("task", c), default=default,
+                           pick="segments") or default  # fmt: skip
+    inside = [f[(f["cohort"] == cohort) & (f["task"] == task)] for f in (ratings, figures)]
+    return narrowed(inside[0]), inside[1]
+
+
+def narrowed(ratings: pd.DataFrame) -> pd.DataFrame:
+    """Only the families and quantizations asked for; the filters stay away where there is nothing to choose."""
+    chosen = ratings
+    with st.container(horizontal=True):
+        for name in ("family", "quantization"):
+            values = sorted(ratings[name].dropna().unique())
+            if len(values) > 1:
+                wanted = urls.choose_many(name, t(f"filter.{name}"), values, show=str, placeholder=t("filter.all"))
+                chosen = chosen[chosen[name].isin(wanted)] if wanted else chosen
+    return chosen
+
+
+def headline(rows: pd.DataFrame) -> None:
+    """The answer at first sight: least energy per success, best quality, how many letters."""
+    lettered = rows[rows["grade"].notna()]
+    with st.grid(3, min_column_width=220):
+        for name, column, best, words in (
+            ("least_energy", "joules_per_success", "idxmin", lambda v: i18n.quantity(v, "J")),
+            ("best_quality", "quality", "idxmax", lambda v: i18n.number(v, 2)),
+        ):
+            known = lettered[column].dropna()
+            row = rows.loc[getattr(known, best)()] if len(known) else None
+            with st.container(border=True, height="stretch"):
+                st.caption(t(f"overview.{name}"))
+                if row is None:
+                    st.markdown(t("overview.no_letter_yet"))
+                    continue
+                with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                    grade = row["grade"] if name == "least_energy" else row["quality_class"]
+                    draw = badge.grade_svg(grade) if name == "least_energy" else badge.quality_svg(grade)
+                    st.image(draw, width=70 if name == "least_energy" else 34, alt=t("overview.badge_alt", grade=grade))
+                    st.text(row["label"])
+                st.caption(i18n.joined([words(row[column]), i18n.interval(row[f"{column}_low"], row[f"{column}_high"])]))
+        with st.container(border=True, height="stretch"):
+            st.caption(t("overview.how_many"))
+            states = rows["status"].value_counts()
+            for state in ("rated", "provisional", "unrated", "none"):
+                if states.get(state):
+                    st.text(f"{i18n.count(states[state])}  {code_text('status', state)}")
+
+
+def columns() -> dict[str, object]:
+    """How the columns of the table are headed and drawn."""
+    c = st.column_config
+    return {
+        "badge": c.ImageColumn(t("col.grade"), width=88, pinned=True, help=t("col.grade_help")),
+        "label": c.TextColumn(t("col.configuration"), pinned=True, width=185),
+        "certainty": c.TextColumn(t("col.certainty"), help=t("col.certainty_help"), width=90),
+        "joules": c.NumberColumn(t("col.joules"), format="plain", help=t("col.joules_help"), width=80),
+        "joules_interval": c.TextColumn(t("col.interval"), width=90),
+        "quality_badge": c.ImageColumn(t("col.quality"), width=62, help=t("col.quality_class_help")),
+        "quality": c.NumberColumn(t("col.q"), format="%.2f", width=62, help=t("col.q_help")),
+        "speed": c.NumberColumn(t("col.speed"), format="plain", width=72),
+        "ttft": c.NumberColumn(t("col.ttft"), format="plain", width=75),
+        "status": c.TextColumn(t("col.status"), width=90),
+        "notes": c.MultiselectColumn(t("col.notes"), color="orange", options=[t("label.demo"), t("label.estimated")]),
+        "eqr": c.NumberColumn(t("col.eqr"), format="plain", help=t("col.eqr_help"), width=90),
+        "items": c.NumberColumn(t("col.items"), width=60),
+        "why": c.TextColumn(t("col.why"), width=420),
+    }
+
+
+def not_rated(rows: pd.DataFrame) -> None:
+    """Why some have no letter, and why some letters are provisional, in words and in full view."""
+    for status, icon in (("unrated", ":material/block:"), ("none", ":material/pending:"), ("provisional", ":material/help:")):
+        for _, row in rows[rows["status"] == status].iterrows():
+            words = "\n".join("• " + line for line in table.reasons(row["reasons"]))
+            with st.container(horizontal=True, gap="small"):
+                st.badge(code_text("status", status), icon=icon, color="gray" if status == "none" else "orange")
+                st.text(row["label"])
+            if words:
+                st.text(words)
+
+
+def detail(row: pd.Series) -> None:
+    """Everything behind one letter, for the row selected."""
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.image(badge.grade_svg(row["grade"], provisional=row["status"] == "provisional"), width=96,
+                     alt=t("overview.badge_alt", grade=row["grade"] or i18n.MISSING))  # fmt: skip
+            st.text(row["label"])
+        st.table({
+            t("col.status"): code_text("status", row["status"]),
+            t("col.certainty"): table.certainty(row),
+            t("col.eei"): i18n.joined([i18n.number(row["eei"]), i18n.interval(row["eei_low"], row["eei_high"])]),
+            t("col.joules"): i18n.joined([i18n.quantity(row["joules_per_success"], "J"),
+                                          i18n.interval(row["joules_per_success_low"], row["joules_per_success_high"])]),
+            t("col.quality"): i18n.joined([i18n.number(row["quality"], 2),
+                                           i18n.interval(row["quality_low"], row["quality_high"])]),
+            t("col.items"): i18n.count(row["n_items"]),
+            t("col.needed"): i18n.count(row["items_needed"]),
+            t("col.scheme"): i18n.MISSING if pd.isna(row["scheme"]) else f"{row['scheme']} · {i18n.date(row['rated_at'])}",
+        }, border="horizontal", width="content")  # fmt: skip
+        for words in table.reasons(row["reasons"]):
+            st.text("• " + words)
+        st.page_link("runs.py", label=t("overview.see_runs"), icon=":material/monitoring:",
+                     query_params={"configuration": row["configuration"]})  # fmt: skip
+
+
+def pictures(rows: pd.DataFrame) -> None:
+    """Where each stands on the scale of classes, and quality against energy."""
+    left, right = st.columns(2)
+    with left:
+        st.subheader(t("overview.classes_title"))
+        if rows["eei"].notna().any():
+            words = {"eei": t("axis.eei"), "configuration": t("col.configuration"), "grade": t("col.grade"),
+                     "interval": t("col.interval")}  # fmt: skip
+            chart = charts.classes(rows, rating.classes.EEI_BOUNDS, words)
+            st.altair_chart(chart, key="classes", alt=t("overview.classes_alt"))
+            st.caption(t("overview.classes_caption"))
+        else:
+            st.markdown(t("overview.no_eei"))
+    with right:
+        st.subheader(t("overview.plane_title"))
+        if rows[["joules_per_success", "quality"]].notna().all(axis=1).any():
+            words = {"joules": t("axis.joules"), "quality": t("axis.quality"), "configuration": t("col.configuration"),
+                     "grade": t("col.grade")}  # fmt: skip
+            st.altair_chart(charts.quality_energy(rows, words), key="plane", alt=t("overview.plane_alt"))
+            st.caption(t("overview.plane_caption"))
+        else:
+            st.markdown(t("overview.no_plane"))
+
+
+def part_figures(shot: Snapshot, cohort: str) -> None:
+    """Figures, not letters, for one load, language or campaign."""
+    facets = shot.frame("facets")
+    asked: dict[str, str | None] = {}
+    with st.container(horizontal=True):
+        for name in ("load", "language", "campaign"):
+            values = list(facets.loc[facets["facet"] == name, "value"])
+            asked[name] = urls.choose(name, t(f"filter.{name}"), values, anything=t("filter.all"),
+                                      show=lambda c, group=name: code_text(group, c))  # fmt: skip
+    part = shot.frame("figures", asked["campaign"], asked["load"], asked["language"])
+    part = part[(part["cohort"] == cohort)]
+    view = pd.DataFrame({
+        "label": part["configuration"].map(table.labels(list(part["configuration"].unique()))),
+        "task": [code_text("task", c) for c in part["task"]],
+        "answers": part["answers"], "energy": part["energy_j"].round(3), "quality": part["quality"].round(3),
+        "speed": part["decode_tokens_per_s"].round(1), "ttft": part["ttft_s"].round(3),
+        "notes": [table.notes(d, e) for d, e in zip(part["demo"], part["energy_tier"], strict=True)],
+    })  # fmt: skip
+    c = st.column_config
+    st.dataframe(view, hide_index=True, key="part", alt=t("overview.part_title"), column_config={
+        "label": c.TextColumn(t("col.configuration"), pinned=True), "task": t("col.task"), "answers": t("col.answers"),
+        "energy": c.NumberColumn(t("col.energy"), format="%.3g"), "quality": c.NumberColumn(t("col.quality"), format="%.2f"),
+        "speed": c.NumberColumn(t("col.speed"), format="%.1f"), "ttft": c.NumberColumn(t("col.ttft"), format="%.3f"),
+        "notes": c.MultiselectColumn(t("col.notes"), color="orange", options=[t("label.demo"), t("label.estimated")]),
+    })  # fmt: skip
+
+
+shot = open_page("overview")
+ratings, figures = shot.frame("ratings"), shot.frame("figures")
+schemes = list(shot.frame("latest_schemes")["scheme"])
+known = [name for name in schemes if name in set(ratings["scheme"])] or sorted(set(ratings["scheme"]))
+if len(known) > 1:
+    ratings = ratings[ratings["scheme"] == urls.choose("scheme", t("filter.scheme"), known, show=str)]
+if figures.empty:
+    st.info(t("overview.no_valid"), icon=":material/hourglass_empty:")
+    st.page_link("collection.py", label=t("overview.see_collection"), icon=":material/sensors:")
+    st.stop()
+picked, speeds = choose_rows(ratings, figures)
+if len(picked) and len(picked) < len(speeds):
+    speeds = speeds[speeds["configuration"].isin(picked["configuration"])]
+rows = table.leaderboard(picked, speeds)
+notices(rows)
+if ratings.empty:
+    st.warning(t("overview.no_ratings"), icon=":material/pending:")
+    st.code("python -m rating table", language="bash")
+headline(rows)
+view = table.shown(rows)
+event = st.dataframe(view, hide_index=True, row_height=46, column_config=columns(), on_select="rerun",
+                     selection_mode="single-row", key="leaderboard", placeholder=i18n.MISSING, alt=t("overview.table_alt"))  # fmt: skip
+st.caption(t("overview.select_hint"))
+for position in event.selection.rows[:1]:
+    if position < len(rows):
+        detail(rows.iloc[position])
+with st.container(horizontal=True):
+    if len(ratings):
+        export.rating_table_button(shot.frame("ratings"))
+    export.view_button(view.drop(columns=["badge", "quality_badge"]).assign(
+        grade=rows["grade"], quality_class=rows["quality_class"]), "view")  # fmt: skip
+if (rows["status"] != "rated").any():
+    with st.expander(t("overview.why_title"), expanded=bool((rows["status"] == "unrated").any())):
+        not_rated(rows)
+pictures(rows)
+with st.expander(t("overview.part_title"), on_change="rerun", key="part-open") as part:
+    if part.open:
+        st.caption(t("overview.part_caption"))
+        part_figures(shot, rows["cohort"].iloc[0])

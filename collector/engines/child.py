@@ -17,6 +17,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,7 @@ _log = logging.getLogger(__name__)
 _MARK: Final = "ENERGY_RATING_OWNER"
 _TERM_S: Final = 10.0
 _KILL_S: Final = 5.0
+_RUNNER_TERM_S: Final = 2.0
 _LAUNCH: Final = Path(__file__).with_name("launch.py")
 _ROOT: Final = Path(__file__).resolve().parents[2]  # where the package collector lies
 _numbers = itertools.count(1)
@@ -65,7 +67,24 @@ def _marked() -> list[tuple[psutil.Process, str]]:
     return found
 
 
-def end_processes(processes: Sequence[psutil.Process], term_s: float = _TERM_S) -> None:
+def _gone(process: psutil.Process) -> bool:
+    """Whether it has ended; also when nobody collected its exit status, as in containers without an init process."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _still_there(processes: Sequence[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+    limit = time.monotonic() + timeout_s
+    while alive := [process for process in processes if not _gone(process)]:
+        if time.monotonic() >= limit:
+            break
+        time.sleep(0.01)
+    return alive
+
+
+def end_processes(processes: Sequence[psutil.Process], term_s: float) -> None:
     """Ends processes, gently first; bounded in time.
 
     Logs what would not end: a process that waits inside the kernel cannot be killed by anybody.
@@ -73,12 +92,11 @@ def end_processes(processes: Sequence[psutil.Process], term_s: float = _TERM_S) 
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.terminate()
-    _, alive = psutil.wait_procs(processes, timeout=term_s)
+    alive = _still_there(processes, term_s)
     for process in alive:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    _, alive = psutil.wait_procs(alive, timeout=_KILL_S)
-    for process in alive:
+    for process in _still_there(alive, _KILL_S):
         _log.warning("process %d cannot be ended", process.pid)
 
 
@@ -87,7 +105,7 @@ def end_leftovers() -> int:
     left = [process for process, mark in _marked() if _owner_is_gone(mark)]
     if left:
         _log.warning("ending %d processes of a collector that is gone", len(left))
-        end_processes(left)
+        end_processes(left, _TERM_S)
     return len(left)
 
 
@@ -153,7 +171,7 @@ class Child:
         # a server that ended gently has ended its runners; a killed one leaves them to us
         known = {child.pid for child in family}
         family += [child for child, mark in _marked() if mark == self._mark and child.pid not in known]
-        end_processes([child for child in family if child.is_running()], term_s=2.0)
+        end_processes(family, _RUNNER_TERM_S)
 
     def log(self) -> str:
         """What it wrote since its last start."""

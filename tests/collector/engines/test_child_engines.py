@@ -128,6 +128,7 @@ def test_a_taken_port_is_answered_with_another(
 def test_a_child_that_will_not_end_is_killed(engine: OwnChild, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_MODE", "stubborn")
     monkeypatch.setattr(child, "_TERM_S", 0.2)
+    monkeypatch.setattr(child, "_RUNNER_TERM_S", 0.2)  # an ignored signal is inherited: the runner ignores it too
     engine.start()
     root, runner = psutil.Process(engine.pids()[0]), _runner(engine)
     engine.stop()

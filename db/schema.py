@@ -19,7 +19,7 @@ from db.connection import STORAGE_VERSION
 from db.flags import FLAGS
 
 __all__ = [
-    "MIGRATIONS", "VIEWS", "State", "is_foreign", "migrate", "pending", "state", "transaction", "up_to_date",
+    "MIGRATIONS", "VIEWS", "State", "migrate", "pending", "state", "transaction", "up_to_date",
 ]  # fmt: skip
 
 State = Literal["missing", "empty", "current", "older", "newer"]
@@ -47,13 +47,12 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
         raise
 
 
-def _tables(con: duckdb.DuckDBPyConnection) -> set[str]:
-    rows = con.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal").fetchall()
-    return {row[0] for row in rows}
-
-
-def _applied(con: duckdb.DuckDBPyConnection) -> set[str]:
-    return {row[0] for row in con.execute("SELECT name FROM schema_migrations").fetchall()}
+def _applied(con: duckdb.DuckDBPyConnection) -> set[str] | None:
+    """Names of the migrations that the file has, None when it keeps no record of them."""
+    try:
+        return {row[0] for row in con.execute("SELECT name FROM schema_migrations").fetchall()}
+    except duckdb.CatalogException:
+        return None
 
 
 def _known() -> dict[str, Path]:
@@ -62,21 +61,16 @@ def _known() -> dict[str, Path]:
 
 def pending(con: duckdb.DuckDBPyConnection) -> list[str]:
     """Names of the migrations that this file still needs, in order."""
-    applied = _applied(con) if "schema_migrations" in _tables(con) else set()
+    applied = _applied(con) or set()
     return [name for name in _known() if name not in applied]
 
 
-def is_foreign(con: duckdb.DuckDBPyConnection) -> bool:
-    """Whether this is a database with tables of another program."""
-    tables = _tables(con)
-    return bool(tables) and "schema_migrations" not in tables
-
-
-def state(con: duckdb.DuckDBPyConnection) -> State:
-    """How the file stands to this program's migrations: empty, older, current or newer."""
-    if "schema_migrations" not in _tables(con):
-        return "empty"
+def state(con: duckdb.DuckDBPyConnection) -> State | None:
+    """How the file stands to this program's migrations: empty, older, current, newer; None: not our database."""
     applied, known = _applied(con), _known().keys()
+    if applied is None:
+        tables = con.execute("SELECT count(*) FROM duckdb_tables()").fetchone()
+        return "empty" if tables == (0,) else None
     if applied - known:
         return "newer"
     return "older" if known - applied else "current"

@@ -63,7 +63,7 @@ class Store:
         if self._size() == 0:  # a creation that died at its first step
             return "empty"
         with self._open(read_only=True, timeout_s=_READ_TIMEOUT_S) as con:
-            return schema.state(con)
+            return self._state(con)
 
     def ensure(self) -> None:
         """Makes the database and its folder, or brings it to the newest schema; nothing when it is current.
@@ -75,7 +75,7 @@ class Store:
         """
         if self._size():
             with self._open(read_only=True, timeout_s=_READ_TIMEOUT_S) as con:
-                if schema.state(con) == "newer":
+                if self._state(con) == "newer":
                     raise self._newer()
                 if schema.up_to_date(con):
                     return
@@ -87,7 +87,7 @@ class Store:
                 self._remove()
             try:
                 with self._connection(read_only=False, timeout_s=_WRITE_TIMEOUT_S) as con:
-                    if schema.state(con) == "newer":
+                    if self._state(con) == "newer":
                         raise self._newer()
                     schema.migrate(con)
             except BaseException:
@@ -179,14 +179,18 @@ class Store:
                         raise
                 time.sleep(random.uniform(0.01, 0.05))
             try:
-                if schema.is_foreign(con):
-                    raise StoreUnusable(
-                        f"The database {self._path} belongs to another program; name another file with --db.",
-                        f"数据库 {self._path} 属于其他程序；请用 --db 指定其他文件。",
-                    )
                 yield con
             finally:
                 con.close()
+
+    def _state(self, con: duckdb.DuckDBPyConnection) -> schema.State:
+        found = schema.state(con)
+        if found is None:
+            raise StoreUnusable(
+                f"The database {self._path} belongs to another program; name another file with --db.",
+                f"数据库 {self._path} 属于其他程序；请用 --db 指定其他文件。",
+            )
+        return found
 
     def _newer(self) -> StoreNewer:
         return StoreNewer(
@@ -196,7 +200,7 @@ class Store:
         )
 
     def _require_current(self, con: duckdb.DuckDBPyConnection) -> None:
-        found = schema.state(con)
+        found = self._state(con)
         if found == "newer":
             raise self._newer()
         if found != "current":

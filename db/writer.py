@@ -97,15 +97,15 @@ class Writer:
 
     def _types(self, table: str, names: Sequence[str]) -> dict[str, str]:
         """Column types of ``table``; refuses names that it does not have."""
-        if table not in self._schema:
+        if not self._schema:
             rows = self._con.execute(
-                "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? AND table_name IN "
-                "(SELECT table_name FROM duckdb_tables()) ORDER BY column_index",
-                [table],
+                "SELECT table_name, column_name, data_type FROM duckdb_columns() "
+                "WHERE NOT internal AND table_name NOT IN (SELECT view_name FROM duckdb_views())"
             ).fetchall()
-            if not rows:
-                raise ValueError(f"no table {table!r} in the database")
-            self._schema[table] = dict(rows)
+            for owner, column, data_type in rows:
+                self._schema.setdefault(owner, {})[column] = data_type
+        if table not in self._schema:
+            raise ValueError(f"no table {table!r} in the database")
         types = self._schema[table]
         unknown = [name for name in names if name not in types]
         if unknown:

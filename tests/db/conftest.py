@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,11 +17,28 @@ import db
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = db.Store(tmp_path_factory.mktemp("empty") / "store.duckdb")
+    store.ensure()
+    return store.path
+
+
+@pytest.fixture(scope="session")
+def filled_file(tmp_path_factory: pytest.TempPathFactory, empty_file: Path) -> Path:
+    store = db.Store(shutil.copy(empty_file, tmp_path_factory.mktemp("filled")))
+    fill(store)
+    return store.path
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> db.Store:
-    made = db.Store(tmp_path / "store.duckdb")
-    made.ensure()
-    return made
+def store(tmp_path: Path, empty_file: Path) -> db.Store:
+    return db.Store(shutil.copy(empty_file, tmp_path))
+
+
+@pytest.fixture
+def filled(tmp_path: Path, filled_file: Path) -> db.Store:
+    return db.Store(shutil.copy(filled_file, tmp_path))
 
 
 @pytest.fixture
@@ -43,8 +61,7 @@ def child() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.communicate()
 
 
-@pytest.fixture
-def filled(store: db.Store) -> db.Store:
+def fill(store: db.Store) -> None:
     """One campaign with answers of every kind: scored, unscored, unscorable, flagged, failed."""
     with store.write() as writer:
         writer.insert("machines", [{
@@ -78,4 +95,3 @@ def filled(store: db.Store) -> db.Store:
              "load": "short", "language": "en", "item": "i", "item_hash": "h", "repeat": 1, "seed": 7,
              "state": state} for i, state in enumerate(["done", "done", "failed", "planned"])
         ])  # fmt: skip
-    return store

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -132,28 +133,48 @@ def test_file_is_free_after_a_read_even_if_its_result_lives(store: db.Store, chi
 
 
 def test_reader_passes_where_no_gate_can_be_made(store: db.Store) -> None:
-    for name in (".turn", ".lk"):
-        sidecar = store.path.with_name(store.path.name + name)
-        sidecar.unlink()
     store.path.with_name(store.path.name + ".turn").mkdir()  # as good as a read-only folder
     assert store.data_version() == 0
     with pytest.raises(db.StoreUnusable, match="cannot be written"), store.write():
         pass
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
-def test_read_only_folder(store: db.Store) -> None:
-    folder = store.path.parent
-    for name in (".turn", ".lk"):
-        store.path.with_name(store.path.name + name).unlink()
-    folder.chmod(0o555)
-    try:
-        assert store.data_version() == 0
-        store.ensure()  # current: nothing to write
-        with pytest.raises(db.StoreUnusable), store.write():
-            pass
-    finally:
-        folder.chmod(0o755)
+READ_ONLY = """
+import os, sys
+import db
+if os.geteuid() == 0:
+    os.setuid(65534)  # root may write everywhere
+store = db.Store(sys.argv[1])
+store.ensure()  # current: nothing to write
+print(store.state(), store.data_version())
+try:
+    with store.write(timeout_s=1):
+        pass
+except db.StoreUnusable as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
+@pytest.mark.parametrize("sidecars", [True, False])
+def test_read_only_folder(child: Child, sidecars: bool) -> None:
+    with tempfile.TemporaryDirectory() as name:  # not tmp_path, which is closed to other users
+        folder = Path(name)
+        store = db.Store(folder / "store.duckdb")
+        store.ensure()
+        if not sidecars:
+            for suffix in (".turn", ".lk"):
+                (folder / f"store.duckdb{suffix}").unlink()
+        for file in folder.iterdir():
+            file.chmod(0o444)
+        folder.chmod(0o555)
+        try:
+            out, err = child(READ_ONLY, store.path).communicate()
+        finally:
+            folder.chmod(0o755)
+        lines = out.splitlines()
+        assert lines[:1] == ["current 0"], err
+        assert "permission" in lines[1] or "cannot be written" in lines[1]
 
 
 def test_gate_survives_a_killed_holder(tmp_path: Path, child: Child) -> None:

@@ -176,6 +176,20 @@ def test_changed_flags_and_views_are_brought_up_to_date(
     assert store.query("SELECT a FROM v_new")["a"].tolist() == [1]
 
 
+def test_many_make_it_at_once(tmp_path: Path, child: Child) -> None:
+    code = """
+import sys
+import db
+store = db.Store(sys.argv[1])
+store.ensure()
+with store.write() as writer:
+    writer.execute("UPDATE meta SET value = value WHERE key = 'data_version'")
+"""
+    for process in [child(code, tmp_path / "new" / "store.duckdb") for _ in range(4)]:
+        assert process.communicate()[1] == ""
+    assert db.Store(tmp_path / "new" / "store.duckdb").data_version() == 4
+
+
 # --- files that are no store
 
 

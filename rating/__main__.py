@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import argparse
+import json
 import locale
 import os
 import sys
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Any, Final
 
-from rating.errors import FileRefused, RatingError
+import db
+from db import reader
+from rating.answers import Selected, measurements_of
+from rating.errors import FileRefused, RatingError, SchemeError
 from rating.export import csv_bytes
 from rating.grade import grade_file, scheme_of_basket, scheme_of_file
+from rating.history import from_stored, new_rows
 from rating.model import Rating
-from rating.rate import DRAWS, SEED
+from rating.rate import DRAWS, SEED, rate_with_schemes
+from rating.scheme import Scheme, default_scheme, scheme_from_json, with_basket
 from rating.show import json_text, print_table
+
+_SILENT: Final = timedelta(hours=1)
+"""A campaign that says it runs and gave no sign for so long has ended."""
+_GRADE_HELP: Final = (
+    "One row per measured answer. Required columns: model, task, item, energy_j, and quality (0 to 1) or passed. "
+    "Optional: repeat, load, language, cohort, energy_tier, energy_scope, cpu_energy_j, gpu_energy_j, duration_s."
+)
+_TABLE_HELP: Final = (
+    "Computes the ratings, stores what changed and prints them; a store that cannot be written is only read."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     language = options.lang or _system_language()
     try:
         return int(options.run(options, language))
-    except RatingError as error:
+    except (RatingError, db.StoreError) as error:
         print(error.text(language), file=sys.stderr)
         return error.exit_code
 
@@ -44,48 +64,178 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument("--draws", type=int, default=DRAWS, metavar="N", help="bootstrap draws (2000, at least 100)")
     grade.add_argument("--seed", type=int, default=SEED, metavar="N", help="seed of the bootstrap (0)")
     grade.set_defaults(run=_grade)
-    for command in (grade,):
+    table = commands.add_parser("table", help="rate what the store holds", description=_TABLE_HELP)
+    table.add_argument("--db", type=Path, metavar="PATH", help="database; default ENERGY_RATING_DB, else data/")
+    table.add_argument("--scheme", metavar="NAME", help="only ratings under this scheme")
+    table.add_argument("--task", metavar="T", help="only ratings of this task")
+    table.set_defaults(run=_table)
+    for command in (grade, table):
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
         command.add_argument("--csv", type=Path, metavar="OUT", help="also write the table as CSV")
         command.add_argument("--lang", choices=("en", "zh"), help="language of messages; default from the locale")
     return parser
 
 
-_GRADE_HELP = (
-    "One row per measured answer. Required columns: model, task, item, energy_j, and quality (0 to 1) or passed. "
-    "Optional: repeat, load, language, cohort, energy_tier, energy_scope, cpu_energy_j, gpu_energy_j, duration_s."
-)
-
-
 def _grade(options: argparse.Namespace, language: str) -> int:
-    scheme = scheme_of_file(options.scheme) if options.scheme else scheme_of_basket(_names(options.basket))
-    ratings = grade_file(
-        options.file, scheme, draws=options.draws, seed=options.seed, min_items=options.min_items
-    )
-    _publish(ratings, options, language)
+    names = None if options.basket is None else options.basket.split(",")
+    scheme = scheme_of_file(options.scheme) if options.scheme else scheme_of_basket(names)
+    ratings = grade_file(options.file, scheme, draws=options.draws, seed=options.seed, min_items=options.min_items)
+    _publish({name: [rating.as_row(name) for rating in ratings] for name in ("en", "zh")}, options, language)
     return 0
 
 
-def _names(basket: str | None) -> list[str] | None:
-    return None if basket is None else basket.split(",")
+def _table(options: argparse.Namespace, language: str) -> int:
+    store = db.Store(db.store_path(options.db))
+    if store.state() not in ("missing", "empty"):  # of those two the reading says what to do
+        store.ensure()
+    shelf = _Shelf(store)
+    scheme = shelf.scheme(options.scheme)
+    answers = reader.answers_for_rating(store)
+    columns = {str(name): _plain(answers[name]) for name in answers.columns}
+    selected = measurements_of(columns, db.effect_of, scheme.min_items)
+    ratings, schemes = shelf.rate(selected, scheme)
+    tables: dict[str, list[dict[str, Any]]] = {}
+    stored = shelf.keep(ratings, schemes, selected)
+    records = reader.ratings(store).to_dict("records") if stored else []
+    for name in ("en", "zh"):
+        wanted = None if options.scheme is None else set(schemes)
+        rows = from_stored(records, name, wanted) if stored else [rating.as_row(name) for rating in ratings]
+        tables[name] = [row for row in rows if options.task in (None, row["task"])]
+    _publish(tables, options, language)
+    return 0
 
 
-def _publish(ratings: Sequence[Rating], options: argparse.Namespace, language: str) -> None:
-    """Writes the CSV where asked for, and prints. Files and JSON are English unless --lang says otherwise."""
+def _plain(column: Any) -> list[Any]:
+    """A column as Python values, NaN and NaT as None."""
+    return [None if missing else value for value, missing in zip(column.tolist(), column.isna(), strict=True)]
+
+
+class _Shelf:
+    """What the store knows besides the answers: schemes, declared baskets, campaigns, the newest ratings."""
+
+    def __init__(self, store: db.Store) -> None:
+        self._store = store
+        rows = store.query("SELECT scheme, definition, hash FROM schemes ORDER BY created_at, scheme")
+        self._schemes = {
+            str(name): scheme_from_json(json.loads(text))
+            for name, text in zip(rows["scheme"], rows["definition"], strict=True)
+        }
+        self._campaigns = store.query(
+            "SELECT campaign_id, status, started_at, heartbeat_at, experiment_toml FROM campaigns"
+        )
+
+    def scheme(self, name: str | None) -> Scheme:
+        """The scheme of that name, stored or built in; None is the built-in one.
+
+        A built-in scheme that differs from the stored one of its name goes by another name: old letters stay true.
+        """
+        built_in = default_scheme()
+        kept = self._schemes.get(built_in.name)
+        if kept is not None and kept.hash != built_in.hash:
+            built_in = replace(built_in, name=f"{built_in.name}.{built_in.hash[:8]}")
+        known = {built_in.name: built_in} | self._schemes
+        if name is not None and name not in known:
+            raise SchemeError(
+                f"there is no scheme {name!r}; known are {', '.join(sorted(known))}",
+                f"没有方案 {name!r}；可用方案：{'、'.join(sorted(known))}",
+            )
+        return known[name] if name else built_in
+
+    def rate(self, selected: Selected, scheme: Scheme) -> tuple[list[Rating], dict[str, Scheme]]:
+        """Ratings under the scheme, with its frozen own baskets, and under the baskets that experiments declare."""
+        frozen = tuple(
+            basket
+            for name, kept in self._schemes.items()
+            if name.startswith(f"{scheme.name}+own-")
+            for basket in kept.baskets
+        )
+        found = rate_with_schemes(selected.measurements, replace(scheme, baskets=scheme.baskets + frozen))
+        ratings, schemes = list(found.ratings), dict(found.schemes)
+        schemes = {
+            name: replace(one, baskets=scheme.baskets) if name == scheme.name else one for name, one in schemes.items()
+        }
+        for declared, campaigns in self._declared(scheme).items():
+            cohorts = {
+                selected.measurements.cohorts[group.cohort]
+                for group, campaign in selected.campaigns.items()
+                if campaign in campaigns
+            }
+            ratings += [
+                one for one in rate_with_schemes(selected.measurements, declared).ratings if one.cohort in cohorts
+            ]
+            schemes[declared.name] = declared
+        return ratings, schemes
+
+    def _declared(self, scheme: Scheme) -> dict[Scheme, set[str]]:
+        """Schemes of the baskets that experiments declare, with their campaigns."""
+        declared: dict[Scheme, set[str]] = {}
+        for campaign, text in zip(self._campaigns["campaign_id"], self._campaigns["experiment_toml"], strict=True):
+            basket = tomllib.loads(text).get("rating", {}).get("basket")
+            if basket and scheme.own_baskets:
+                declared.setdefault(with_basket(scheme, basket), set()).add(campaign)
+        return declared
+
+    def keep(self, ratings: Sequence[Rating], schemes: Mapping[str, Scheme], selected: Selected) -> bool:
+        """Stores what is new; False where the store cannot be written (said on the error stream)."""
+        now = datetime.now(UTC)
+        m = selected.measurements
+        campaigns: dict[tuple[str, str, str, str], str] = {}
+        for group, campaign in selected.campaigns.items():
+            place = (
+                m.cohorts[group.cohort] or "",
+                m.tasks[group.task],
+                m.configurations[group.configuration].configuration,
+            )
+            campaigns |= {(scheme, *place): campaign for scheme in schemes}
+        newest = self._store.query("SELECT scheme, cohort, task, configuration, input_hash FROM v_ratings")
+        known = {tuple(row[:4]): row[4] for row in newest.itertuples(index=False)}
+        rows = new_rows(ratings, schemes, known, campaigns, now)
+        running = self._running(selected)
+        fresh = [
+            {"scheme": name, "definition": scheme.definition(), "hash": scheme.hash, "created_at": now}
+            for name, scheme in schemes.items()
+            if name not in self._schemes
+            and not any(basket.cohort in running for basket in scheme.baskets if basket.own)
+        ]
+        if not rows and not fresh:
+            return True
+        try:
+            with self._store.write() as writer:
+                writer.insert("schemes", fresh)
+                writer.insert("ratings", rows)
+        except db.StoreUnusable as error:
+            print(error.text(_system_language()), file=sys.stderr)
+            return False
+        return True
+
+    def _running(self, selected: Selected) -> set[str | None]:
+        """Cohorts in which a campaign is still measuring; their own baskets are not frozen yet."""
+        now = datetime.now(UTC).replace(tzinfo=None)
+        alive = self._campaigns[self._campaigns["status"] == "running"]
+        signs = alive["heartbeat_at"].fillna(alive["started_at"])
+        names = set(alive["campaign_id"][now - signs < _SILENT])
+        return {
+            selected.measurements.cohorts[group.cohort] for group, name in selected.campaigns.items() if name in names
+        }
+
+
+def _publish(tables: Mapping[str, Sequence[Mapping[str, Any]]], options: argparse.Namespace, language: str) -> None:
+    """Writes the CSV where asked for, always in English, and prints; JSON is English unless --lang asks for Chinese."""
     if options.csv:
         try:
-            options.csv.write_bytes(csv_bytes([rating.as_row() for rating in ratings]))
+            options.csv.write_bytes(csv_bytes(tables["en"]))
         except OSError as error:
             raise FileRefused(
                 f"{options.csv} cannot be written: {error.strerror}", f"无法写入 {options.csv}：{error.strerror}"
             ) from error
     if options.json:
-        print(json_text([rating.as_row(options.lang or "en") for rating in ratings]))
+        print(json_text(tables[options.lang or "en"]))
     else:
-        print_table([rating.as_row(language) for rating in ratings], language)
+        print_table(tables[language], language)
 
 
 def _system_language() -> str:
+    """``zh`` when the locale of this process is Chinese, else ``en``."""
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
         value = os.environ.get(name)
         if value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rating.cells import Cells
@@ -49,17 +49,19 @@ def choose(
     fitting = [basket for basket in scheme.baskets if not basket.own or basket.cohort == label]
     found = [(basket, _members(measurements, cells, basket, cohort)) for basket in fitting]
     complete = [(basket, codes) for basket, codes in found if all(code is not None for code in codes)]
-    chosen = complete or ([] if scheme.own_baskets else found)
-    cure = _cure(scheme)
+    frozen = [entry for entry in found if entry[0].own]  # stays the reference even if a member's data are gone
+    chosen = complete or frozen or ([] if scheme.own_baskets else found)
+    open_baskets = [entry for entry in found if not entry[0].own]
+    wanted = min(open_baskets, key=lambda entry: sum(code is None for code in entry[1]), default=None)
+    cure = _cure(wanted[0] if wanted else None)
     if chosen:
         basket, codes = chosen[0]
-        return Reference(scheme.name, codes, basket, basket.own, None, cure)
+        return Reference(basket.name if basket.own else scheme.name, codes, basket, basket.own, None, cure)
     members = own_members(measurements, cells, facts, scheme, cohort) if scheme.own_baskets else ()
     if members:
         basket = Basket(own_name(scheme.name, label), members, label, own=True)
         codes = _members(measurements, cells, basket, cohort)
         return Reference(basket.name, codes, basket, True, None, cure)
-    wanted = min(found, key=lambda entry: sum(code is None for code in entry[1]), default=None)
     missing = [str(m) for m, code in zip(wanted[0].members, wanted[1], strict=True) if code is None] if wanted else []
     return Reference(
         scheme.name, (), None, False, reason("no_basket", missing=", ".join(missing) or "-", cure=cure), cure
@@ -69,20 +71,20 @@ def choose(
 def own_members(
     measurements: Measurements, cells: Cells, facts: Mapping[Group, Facts], scheme: Scheme, cohort: int
 ) -> tuple[Member, ...]:
-    """Configurations fit to be the own basket of a cohort: valid, enough items, in every task; () if fewer than 3.
+    """Configurations fit to be the own basket of a cohort, () if fewer than 3.
 
-    Only configurations measured under the most common condition are taken, so that one odd one out cannot spoil it.
+    They are valid and have enough items in every task, leaving out tasks in which fewer than 3 of them would be left,
+    and were measured under the most common condition, so that one odd one out cannot spoil the basket.
     """
-    tasks = sorted({group.task for group in cells.slices if group.cohort == cohort})
     codes = sorted({group.configuration for group in cells.slices if group.cohort == cohort})
-    sound = [code for code in codes if all(_sound(facts, cells, scheme, Group(cohort, task, code)) for task in tasks)]
-    for task in tasks:
-        kept = {code: facts[Group(cohort, task, code)] for code in sound}
-        common = _most_common(kept)
-        sound = [code for code in sound if _stamp(kept[code].conditions) == common]
-    for task in tasks:
-        others = [facts[Group(cohort, task, code)] for code in sound]
-        sound = [code for code in sound if not compared(facts[Group(cohort, task, code)], others)]
+    by_task = {}
+    for task in sorted({group.task for group in cells.slices if group.cohort == cohort}):
+        of_task = [Group(cohort, task, code) for code in codes]
+        by_task[task] = _alike(facts, [group for group in of_task if _sound(facts, cells, scheme, group)])
+    sound: set[int] = set()
+    for task in sorted(by_task, key=lambda task: (-len(by_task[task]), measurements.tasks[task])):
+        narrowed = sound & by_task[task] if sound else by_task[task]
+        sound = narrowed if len(narrowed) >= OWN_MINIMUM else sound
     if len(sound) < OWN_MINIMUM:
         return ()
     chosen = sorted((measurements.configurations[code] for code in sound), key=lambda c: c.configuration)
@@ -96,6 +98,15 @@ def _sound(facts: Mapping[Group, Facts], cells: Cells, scheme: Scheme, group: Gr
     return place.stop - place.start >= scheme.min_items and float(cells.quality[place].sum()) > 0
 
 
+def _alike(facts: Mapping[Group, Facts], groups: Sequence[Group]) -> set[int]:
+    """Configurations of the most common condition that the gate lets compare with each other."""
+    stamps = {group: _stamp(facts[group].conditions) for group in groups}
+    counted = Counter(stamps.values())
+    common = min(counted, key=lambda stamp: (-counted[stamp], str(stamp)), default=())
+    kept = [facts[group] for group in groups if stamps[group] == common]
+    return {group.configuration for group in groups if stamps[group] == common and not compared(facts[group], kept)}
+
+
 def _stamp(conditions: frozenset[Condition]) -> tuple[Condition, ...]:
     return tuple(sorted((_how(condition) for condition in conditions), key=str))
 
@@ -103,11 +114,6 @@ def _stamp(conditions: frozenset[Condition]) -> tuple[Condition, ...]:
 def _how(condition: Condition) -> Condition:
     """The condition without load and language, which say what was asked and not how it was measured."""
     return condition._replace(load=None, language=None)
-
-
-def _most_common(kept: Mapping[int, Facts]) -> tuple[Condition, ...]:
-    counted = Counter(_stamp(facts.conditions) for facts in kept.values())
-    return min(counted, key=lambda stamp: (-counted[stamp], str(stamp)), default=())
 
 
 def _members(measurements: Measurements, cells: Cells, basket: Basket, cohort: int) -> tuple[int | None, ...]:
@@ -124,13 +130,12 @@ def _members(measurements: Measurements, cells: Cells, basket: Basket, cohort: i
     return tuple(codes)
 
 
-def _cure(scheme: Scheme) -> Both:
-    open_baskets = [basket for basket in scheme.baskets if not basket.own]
-    if not open_baskets:
+def _cure(basket: Basket | None) -> Both:
+    """What to measure so that letters compare."""
+    if basket is None:
         return Both("name a basket with --basket a,b,c", "用 --basket a,b,c 指定参照篮")
-    models = ", ".join(str(member) for member in open_baskets[0].members)
+    models = ", ".join(str(member) for member in basket.members)
     return Both(
-        f"to compare, add the basket's models ({models}) to an experiment file and run: "
-        "python -m collector run EXPERIMENT.toml",
-        f"若要比较，请把参照篮模型（{models}）加入实验文件并运行：python -m collector run EXPERIMENT.toml",
+        f"add the basket's models ({models}) to an experiment file and run: python -m collector run EXPERIMENT.toml",
+        f"把参照篮模型（{models}）加入实验文件并运行：python -m collector run EXPERIMENT.toml",
     )

@@ -11,11 +11,10 @@ from typing import Any, Final
 
 from rating.model import COLUMNS
 
-__all__ = ["csv_bytes"]
+__all__ = ["WHOLE", "csv_bytes"]
 
-_WHOLE: Final = frozenset(
-    ("parameter_count", "context_length", "n_items", "rank_low", "rank_high", "items_needed")
-)
+WHOLE: Final = frozenset(("parameter_count", "context_length", "n_items", "rank_low", "rank_high", "items_needed"))
+"""Columns of whole numbers; a data frame holds them as floats where some are unknown."""
 _EXECUTABLE: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -40,7 +39,9 @@ def csv_bytes(rows: Iterable[Mapping[str, Any]], columns: Iterable[str] = COLUMN
 
 
 def _place(row: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple("" if _unknown(row.get(name)) else str(row[name]) for name in ("cohort", "task", "configuration", "scheme"))
+    return tuple(
+        "" if _unknown(row.get(name)) else str(row[name]) for name in ("cohort", "task", "configuration", "scheme")
+    )
 
 
 def _unknown(value: object) -> bool:
@@ -52,7 +53,7 @@ def _cell(name: str, value: Any) -> str:
         return _text(_reasons(value))
     if _unknown(value):
         return ""
-    if name in _WHOLE:
+    if name in WHOLE:
         return str(int(value))
     if isinstance(value, bool):
         return str(value).lower()

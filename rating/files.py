@@ -195,7 +195,9 @@ class _Table:
             return constant(None, self.rows)
         column = self._text(name)
         code = pc.dictionary_encode(column, null_encoding="encode").combine_chunks()
-        merged = code if isinstance(code, pa.DictionaryArray) else pa.chunked_array([code]).unify_dictionaries().chunk(0)
+        merged = (
+            code if isinstance(code, pa.DictionaryArray) else pa.chunked_array([code]).unify_dictionaries().chunk(0)
+        )
         found = Coded(np.asarray(merged.indices, dtype=np.int64), tuple(merged.dictionary.to_pylist()))
         if needed and None in found.labels:
             row = int(np.flatnonzero(found.codes == found.labels.index(None))[0]) + 1
@@ -205,7 +207,9 @@ class _Table:
             if allowed and label is not None and label not in allowed:
                 row = int(np.flatnonzero(found.codes == index)[0]) + 1
                 must = ", ".join(allowed)
-                raise self._wrong_cell(row, name, f"is {label!r}, must be one of {must}", f"为 {label!r}，必须是 {must} 之一")
+                raise self._wrong_cell(
+                    row, name, f"is {label!r}, must be one of {must}", f"为 {label!r}，必须是 {must} 之一"
+                )
         return found
 
     def numbers(self, name: str) -> FloatArray:
@@ -233,14 +237,18 @@ class _Table:
             if (values > 1).any():
                 row = int(np.flatnonzero(values > 1)[0]) + 1
                 shown = f"{values[row - 1]:g}"
-                raise self._wrong_cell(row, "quality", f"is {shown}, must lie in 0 to 1", f"为 {shown}，必须在 0 到 1 之间")
+                raise self._wrong_cell(
+                    row, "quality", f"is {shown}, must lie in 0 to 1", f"为 {shown}，必须在 0 到 1 之间"
+                )
         if self.has("passed"):
             passed = self.labels("passed")
             known = [np.nan if label is None else _TRUTH.get(label.lower(), -1.0) for label in passed.labels]
             if -1.0 in known:
                 index = known.index(-1.0)
                 row = int(np.flatnonzero(passed.codes == index)[0]) + 1
-                raise self._wrong_cell(row, "passed", f"is {passed.labels[index]!r}, must be true or false", "必须是 true 或 false")
+                raise self._wrong_cell(
+                    row, "passed", f"is {passed.labels[index]!r}, must be true or false", "必须是 true 或 false"
+                )
             values = np.where(np.isnan(values), np.asarray(known)[passed.codes], values)
         return values
 
@@ -285,7 +293,9 @@ class _Table:
             try:
                 float("nan" if cell is None else cell)
             except (TypeError, ValueError):
-                return self._wrong_cell(row, name, f"is {str(cell)[:40]!r}, not a number", f"为 {str(cell)[:40]!r}，不是数字")
+                return self._wrong_cell(
+                    row, name, f"is {str(cell)[:40]!r}, not a number", f"为 {str(cell)[:40]!r}，不是数字"
+                )
         return _refused(self._path, f"column {name} does not hold numbers", f"列 {name} 不是数字")
 
     def _wrong_cell(self, row: int, name: str, en: str, zh: str) -> FileRefused:

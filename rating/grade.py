@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tomllib
 from collections.abc import Sequence
@@ -13,14 +12,12 @@ from rating.errors import BasketMissing, FileRefused, RatingError, SchemeError
 from rating.files import read_measurements
 from rating.model import Measurements, Rating
 from rating.rate import rate
-from rating.scheme import Basket, Member, Scheme, default_scheme, scheme_from_json
+from rating.scheme import Scheme, default_scheme, scheme_from_json, with_basket
 
 __all__ = ["grade_file", "scheme_of_basket", "scheme_of_file"]
 
 
-def grade_file(
-    path: Path, scheme: Scheme, *, draws: int, seed: int, min_items: int | None = None
-) -> list[Rating]:
+def grade_file(path: Path, scheme: Scheme, *, draws: int, seed: int, min_items: int | None = None) -> list[Rating]:
     """Rates the answers in a file.
 
     Raises:
@@ -40,12 +37,9 @@ def scheme_of_basket(names: Sequence[str] | None) -> Scheme:
     base = replace(default_scheme(), baskets=(), weights=())
     if names is None:
         return base
-    members = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
-    if not members:
+    if not any(name.strip() for name in names):
         raise RatingError("--basket names no model", "--basket 没有给出任何模型")
-    mark = hashlib.sha256("\n".join(sorted(members)).encode()).hexdigest()[:8]
-    basket = Basket(f"basket-{mark}", tuple(Member(name) for name in members))
-    return replace(base, name=f"{base.name}+basket-{mark}", baskets=(basket,), own_baskets=False)
+    return with_basket(base, names)
 
 
 def scheme_of_file(path: Path) -> Scheme:
@@ -58,7 +52,9 @@ def scheme_of_file(path: Path) -> Scheme:
         text = path.read_text(encoding="utf-8-sig")
         definition = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
     except (OSError, ValueError) as error:
-        raise FileRefused(f"{path.name} is not a readable scheme: {error}", f"{path.name} 不是可读的方案：{error}") from error
+        raise FileRefused(
+            f"{path.name} is not a readable scheme: {error}", f"{path.name} 不是可读的方案：{error}"
+        ) from error
     if not isinstance(definition, dict) or "name" not in definition:
         raise FileRefused(f"{path.name}: a scheme needs a name", f"{path.name}：方案需要 name")
     try:

@@ -21,9 +21,7 @@ from rating.validity import Facts, compared, intrinsic
 __all__ = ["Draws", "Figures", "Judge", "Line", "forbidding", "uncertainty"]
 
 BoolArray = npt.NDArray[np.bool_]
-_INCOMPARABLE: Final = frozenset(
-    ("mixed_scope", "mixed_tier", "mixed_suite", "mixed_checkpoint", "implausible_power")
-)
+_INCOMPARABLE: Final = frozenset(("mixed_scope", "mixed_tier", "mixed_suite", "mixed_checkpoint", "implausible_power"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -237,9 +235,7 @@ def _apart(figures: Figures) -> Figures:
     return replace(figures, reference=None, basket_quality=None)
 
 
-def _filled(
-    base: Rating, figures: Figures, draws: Draws | None, given: Letter | None, scheme: Scheme
-) -> Rating:
+def _filled(base: Rating, figures: Figures, draws: Draws | None, given: Letter | None, scheme: Scheme) -> Rating:
     x = interval(draws.x) if draws else Interval()
     quality = interval(draws.quality) if draws else Interval()
     eei = interval(draws.log2_eei) if draws and draws.log2_eei is not None else Interval()

@@ -132,4 +132,3 @@ def _mean(share: Mapping[str, float], arrays: Mapping[str, FloatArray | None]) -
 def _geometric(share: Mapping[str, float], values: Mapping[str, float | None]) -> float | None:
     logs = [share[task] * math.log(value) for task, value in values.items() if value]
     return math.exp(sum(logs)) if len(logs) == len(values) else None
-

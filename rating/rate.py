@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from rating.baskets import choose
+from rating.baskets import Reference, choose
 from rating.cells import Cells
 from rating.errors import RatingError
 from rating.judge import Line
@@ -19,11 +19,18 @@ from rating.scheme import Scheme
 from rating.task import Problem, rate_task
 from rating.validity import examine
 
-__all__ = ["DRAWS", "FEWEST_DRAWS", "SEED", "rate"]
+__all__ = ["DRAWS", "FEWEST_DRAWS", "SEED", "Rated", "rate", "rate_with_schemes"]
 
 DRAWS: Final = 2000
 FEWEST_DRAWS: Final = 100
 SEED: Final = 0
+
+
+class Rated(NamedTuple):
+    """The rating table and the scheme behind every scheme name in it, own baskets included."""
+
+    ratings: list[Rating]
+    schemes: dict[str, Scheme]
 
 
 def rate(
@@ -47,6 +54,13 @@ def rate(
     Raises:
         RatingError: too few draws.
     """
+    return rate_with_schemes(measurements, scheme, draws=draws, seed=seed, min_items=min_items).ratings
+
+
+def rate_with_schemes(
+    measurements: Measurements, scheme: Scheme, *, draws: int = DRAWS, seed: int = SEED, min_items: int | None = None
+) -> Rated:
+    """Like :func:`rate`, and says which schemes the ratings are under, so that own baskets can be frozen."""
     if draws < FEWEST_DRAWS:
         raise RatingError(
             f"{draws} draws are too few: take at least {FEWEST_DRAWS}",
@@ -56,17 +70,21 @@ def rate(
         scheme = replace(scheme, min_items=min_items)
     problem = Problem(measurements, Cells.of(measurements), examine(measurements), scheme, draws, seed)
     lines: list[Line] = []
+    schemes: dict[str, Scheme] = {}
     for cohort in sorted(range(len(measurements.cohorts)), key=lambda code: measurements.cohorts[code] or ""):
-        lines += _cohort(problem, cohort)
-    return [line.rating for line in lines]
+        reference = choose(measurements, problem.cells, problem.facts, scheme, cohort)
+        own = reference.basket if reference.own else None
+        schemes[reference.scheme] = scheme.with_own(own) if own else scheme
+        lines += _cohort(problem, reference, cohort)
+    return Rated([line.rating for line in lines], schemes)
 
 
-def _cohort(problem: Problem, cohort: int) -> list[Line]:
+def _cohort(problem: Problem, reference: Reference, cohort: int) -> list[Line]:
     measurements, scheme = problem.measurements, problem.scheme
-    reference = choose(measurements, problem.cells, problem.facts, scheme, cohort)
     lines: list[Line] = []
     by_configuration: dict[Configuration, dict[str, Line]] = {}
-    for task in sorted({group.task for group in problem.facts if group.cohort == cohort}, key=measurements.tasks.__getitem__):
+    tasks = {group.task for group in problem.facts if group.cohort == cohort}
+    for task in sorted(tasks, key=measurements.tasks.__getitem__):
         found = _ranked(rate_task(problem, reference, cohort, task))
         for line in found:
             by_configuration.setdefault(line.rating.configuration, {})[measurements.tasks[task]] = line

@@ -94,9 +94,9 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     # --- nothing to compare with
     "no_basket": (
-        "no reference basket here: measure at least 3 configurations, or the basket {missing} "
-        "({cure})",
-        "这里没有参照篮：请至少测量 3 个配置，或测量参照篮 {missing}（{cure}）",
+        "nothing to compare with: fewer than 3 configurations have enough valid items, and of the basket {missing} is not "
+        "measured; measure more configurations, or {cure}",
+        "没有可比较的对象：有足够有效题目的配置不足 3 个，参照篮中 {missing} 尚未测量；请测量更多配置，或{cure}",
     ),
     "basket_missing": (
         "basket models without valid answers in this cohort and task: {missing}; measure them ({cure})",
@@ -126,9 +126,9 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "能耗是估算值而非实测；使用能量计数器或电表可以确定",
     ),
     "own_basket": (
-        "the reference is this data's own first configurations, so the letter compares with nothing outside; "
+        "the reference is this data's own first configurations, so the letter compares with nothing outside; to compare, "
         "{comparable}",
-        "参照对象是本数据最初的几个配置，等级不能与外部比较；{comparable}",
+        "参照对象是本数据最初的几个配置，等级不能与外部比较；若要比较，请{comparable}",
     ),
     # --- to be read with care
     "below_functional_minimum": (
@@ -141,7 +141,10 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "tier_unstated": ("the energy tier is not stated", "未说明能耗等级"),
     "left_out": ("{n} answers left out: {flags}", "剔除 {n} 个回答：{flags}"),
-    "failures": ("{n} answers failed (quality 0, their energy counts): {flags}", "{n} 个回答失败（质量为 0，能耗计入）：{flags}"),
+    "failures": (
+        "{n} answers failed (quality 0, their energy counts): {flags}",
+        "{n} 个回答失败（质量为 0，能耗计入）：{flags}",
+    ),
     "not_scored": ("{n} answers without quality left out of both sums", "{n} 个没有质量分的回答不计入两项总和"),
     "fewer_items_compared": (
         "{n} of its {measured} items are compared: the others are not valid for the whole basket",

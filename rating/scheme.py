@@ -15,7 +15,7 @@ from rating.classes import EEI_BOUNDS, QUALITY_BOUNDS
 from rating.errors import SchemeError
 from rating.model import Configuration
 
-__all__ = ["Basket", "Member", "OVERALL", "Scheme", "default_scheme", "own_name", "scheme_from_json"]
+__all__ = ["Basket", "Member", "OVERALL", "Scheme", "default_scheme", "own_name", "scheme_from_json", "with_basket"]
 
 OVERALL: Final = "overall"
 OWN_MINIMUM: Final = 3
@@ -86,16 +86,22 @@ class Scheme:
         """sha256 of the definition, hex."""
         return hashlib.sha256(json.dumps(self.definition(), sort_keys=True).encode()).hexdigest()
 
-    def with_own(self, cohort: str | None, members: Iterable[Member]) -> Scheme:
-        """This scheme with ``members`` frozen as the own basket of ``cohort``, under its own name."""
-        name = own_name(self.name, cohort)
-        basket = Basket(name, tuple(members), cohort, own=True)
-        return replace(self, name=name, baskets=(basket,), own_baskets=False)
+    def with_own(self, basket: Basket) -> Scheme:
+        """This scheme with an own basket alone, under the basket's name."""
+        return replace(self, name=basket.name, baskets=(basket,), own_baskets=False)
 
 
 def own_name(scheme: str, cohort: str | None) -> str:
     """Name of the own-basket scheme of a cohort, e.g. ``v1+own-1f0c93ab``."""
     return f"{scheme}+own-{hashlib.sha256((cohort or '').encode()).hexdigest()[:8]}"
+
+
+def with_basket(scheme: Scheme, models: Iterable[str]) -> Scheme:
+    """The scheme with ``models`` as its only basket, under a name of its own: another basket is another scheme."""
+    members = tuple(sorted({name.strip() for name in models if name.strip()}))
+    mark = hashlib.sha256("\n".join(members).encode()).hexdigest()[:8]
+    basket = Basket(f"basket-{mark}", tuple(Member(name) for name in members))
+    return replace(scheme, name=f"{scheme.name}+basket-{mark}", baskets=(basket,), own_baskets=False)
 
 
 _OLLAMA: Final = Basket(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -10,15 +11,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rating.scheme import OVERALL
+
 __all__ = ["json_text", "print_table"]
 
 _COLOURS: Final = dict(
     zip("ABCDEFG", ("green4", "green3", "chartreuse3", "yellow3", "orange1", "dark_orange3", "red3"), strict=True)
 )
 _HEADS: Final = {
-    "en": ("task", "model", "grade", "P", "range", "EEI", "J/success", "EQR /kJ", "quality", "items", "rank", "status"),
-    "zh": ("任务", "模型", "等级", "概率", "范围", "EEI", "J/成功", "效质比 /kJ", "质量", "题数", "名次", "状态"),
+    "en": ("task", "model", "grade", "EEI", "J/success", "EQR/kJ", "quality", "items", "rank", "status"),
+    "zh": ("任务", "模型", "等级", "EEI", "J/成功", "效质比/kJ", "质量", "题数", "名次", "状态"),
 }
+_LEFT: Final = ("task", "model", "grade", "status")
+_WIDTH: Final = 110
+"""Columns assumed where the output is no terminal."""
 _STATUS_ZH: Final = {"rated": "已评级", "provisional": "暂定", "unrated": "未评级"}
 
 
@@ -28,32 +34,38 @@ def json_text(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], language: str, console: Console | None = None) -> None:
-    """One table per cohort, then every distinct reason once with the configurations that it concerns."""
-    console = console or Console()
+    """One table per cohort and scheme, then every distinct reason once with the configurations that it concerns."""
+    console = console or Console(width=None if sys.stdout.isatty() else _WIDTH)
     if not rows:
         console.print("没有可评级的数据。" if language == "zh" else "Nothing to rate yet.")
         return
-    for cohort in dict.fromkeys(row["cohort"] for row in rows):
-        of_cohort = [row for row in rows if row["cohort"] == cohort]
-        schemes = ", ".join(sorted({str(row["scheme"]) for row in of_cohort}))
-        title = f"{cohort} · {schemes}" if cohort else schemes
+    for cohort, scheme in dict.fromkeys((row["cohort"], row["scheme"]) for row in rows):
+        of_cohort = [row for row in rows if (row["cohort"], row["scheme"]) == (cohort, scheme)]
+        title = f"{cohort} · {scheme}" if cohort else scheme
         table = Table(title=Text(title), title_justify="left")
-        for index, head in enumerate(_HEADS["zh" if language == "zh" else "en"]):
-            table.add_column(head, justify="right" if 3 <= index <= 10 else "left", overflow="fold")  # noqa: PLR2004
+        for name, head in zip(_HEADS["en"], _HEADS["zh" if language == "zh" else "en"], strict=True):
+            table.add_column(
+                head, justify="left" if name in _LEFT else "right", no_wrap=name != "model", overflow="fold"
+            )
+        graded = any(row["grade"] for row in of_cohort if row["task"] == OVERALL)
         for row in sorted(of_cohort, key=_place):
-            table.add_row(*_cells(row, language))
+            if graded or row["task"] != OVERALL:  # without any overall letter its reasons below say enough
+                table.add_row(*_cells(row, language))
         console.print(table)
         _print_reasons(console, of_cohort)
 
 
 def _place(row: Mapping[str, Any]) -> tuple[object, ...]:
-    return (row["task"] == "overall", row["task"], row["eei"] is None, row["eei"] or 0.0, row["configuration"])
+    return (row["task"] == OVERALL, row["task"], row["eei"] is None, row["eei"] or 0.0, row["configuration"])
 
 
 def _cells(row: Mapping[str, Any], language: str) -> list[Text]:
     grade = row["grade"]
-    letter = Text(grade or "–", style=f"bold {_COLOURS[grade]}" if grade else "dim")
-    span = "" if not grade else grade if row["grade_low"] == row["grade_high"] else f"{row['grade_low']}–{row['grade_high']}"
+    letter = Text("–", style="dim")
+    if grade:
+        letter = Text.assemble((grade, f"bold {_COLOURS[grade]}"), f" {100 * row['grade_probability']:.0f} %")
+        if row["grade_low"] != row["grade_high"]:
+            letter.append(f" {row['grade_low']}–{row['grade_high']}")
     rank = row["rank_low"]
     ranks = "" if rank is None else str(rank) if rank == row["rank_high"] else f"{rank}–{row['rank_high']}"
     status = _STATUS_ZH[row["status"]] if language == "zh" else row["status"]
@@ -62,8 +74,6 @@ def _cells(row: Mapping[str, Any], language: str) -> list[Text]:
         Text(str(row["task"])),
         Text(str(row["model"] or row["configuration"])),
         letter,
-        Text("" if row["grade_probability"] is None else f"{100 * row['grade_probability']:.0f} %"),
-        Text(span),
         Text(_number(row["eei"])),
         Text(_number(row["joules_per_success"])),
         Text(_number(row["eqr_per_kj"])),

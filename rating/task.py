@@ -88,9 +88,7 @@ def _without_basket(problem: Problem, groups: Sequence[Group]) -> Iterator[tuple
             yield from _chunk(problem, names, owns, [])
 
 
-def _with_basket(
-    problem: Problem, reference: Reference, groups: Sequence[Group]
-) -> Iterator[tuple[Group, Figures]]:
+def _with_basket(problem: Problem, reference: Reference, groups: Sequence[Group]) -> Iterator[tuple[Group, Figures]]:
     """Figures on the items that are valid for the whole basket and the configuration."""
     cells = problem.cells
     members = [groups[0]._replace(configuration=code) for code in reference.codes]
@@ -169,9 +167,7 @@ def _series(problem: Problem, owns: Sequence[_Own]) -> Series:
     return Series(index[order], item[order], start[order], repeats[order], energy, quality, len(owns))
 
 
-def _figures(
-    cells: Cells, own: _Own, place: int, basket: Sequence[_Own], members: slice, sums: Sums | None
-) -> Figures:
+def _figures(cells: Cells, own: _Own, place: int, basket: Sequence[_Own], members: slice, sums: Sums | None) -> Figures:
     energy, quality = cells.energy_j[own.cells], cells.quality[own.cells]
     points = [_x(cells, member.cells) for member in basket]
     draws = None

@@ -142,9 +142,7 @@ def compared(facts: Facts, basket: Sequence[Facts]) -> list[Reason]:
             found.append(reason("mixed_scope", seen=f"no {name} energy, unlike the basket"))
     powers = [member.power_w for member in basket if member.power_w is not None]
     if facts.power_w is not None and powers and facts.power_w < _POWER_SHARE * median(powers):
-        found.append(
-            reason("implausible_power", power=f"{facts.power_w:.3g}", median=f"{median(powers):.3g}")
-        )
+        found.append(reason("implausible_power", power=f"{facts.power_w:.3g}", median=f"{median(powers):.3g}"))
     return found
 
 

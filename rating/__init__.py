@@ -9,6 +9,7 @@ from rating.classes import EEI_BOUNDS, LETTERS, QUALITY_BOUNDS, class_of, qualit
 from rating.errors import BasketMissing, FileRefused, RatingError, SchemeError
 from rating.export import csv_bytes
 from rating.model import COLUMNS, Condition, Configuration, Group, Measurements, Rating
+from rating.pareto import pareto_front
 from rating.rate import DRAWS, SEED, rate
 from rating.reasons import Reason
 from rating.scheme import Basket, Member, Scheme, default_scheme, scheme_from_json
@@ -17,5 +18,5 @@ __all__ = [
     "COLUMNS", "DRAWS", "EEI_BOUNDS", "LETTERS", "QUALITY_BOUNDS", "SEED",
     "Basket", "BasketMissing", "Condition", "Configuration", "FileRefused", "Group", "Measurements", "Member",
     "Rating", "RatingError", "Reason", "Scheme", "SchemeError",
-    "class_of", "csv_bytes", "default_scheme", "quality_class_of", "rate", "scheme_from_json",
+    "class_of", "csv_bytes", "default_scheme", "pareto_front", "quality_class_of", "rate", "scheme_from_json",
 ]  # fmt: skip

@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import stdtrit
@@ -177,6 +178,24 @@ def _gain_j(readings: list[_Reading], gain_uncertainty: float) -> float:
     )
 
 
+class _Interval(NamedTuple):
+    idle_j: float
+    half_j: float
+    resolvable: bool
+
+
+def _interval(
+    readings: list[_Reading], energy_j: float, duration_s: float, baseline: IdleBaseline | None, gain_uncertainty: float
+) -> _Interval:
+    """The 95 % half-width of the module's docstring, and whether timing and baseline alone leave the figure usable."""
+    idle_w = baseline.power_w if baseline else 0.0
+    timing_j = _Z95 * _timing_u_j(readings, duration_s, idle_w)
+    baseline_j = _Z95 * baseline.standard_error_w * duration_s if baseline else 0.0
+    spread_j = math.hypot(timing_j, baseline_j)
+    half_j = math.hypot(spread_j, _gain_j(readings, gain_uncertainty))
+    return _Interval(idle_w * duration_s, half_j, spread_j <= _NOT_RESOLVABLE * energy_j)
+
+
 def request_energy(
     samples: Sequence[Sample], t0_ns: int, t1_ns: int, capabilities: Sequence[Capability], *,
     baseline: IdleBaseline | None = None, first_token_ns: int | None = None,
@@ -217,25 +236,19 @@ def request_energy(
         reason = f"the sensors read {energy_j:g} J, which no answer can cost"
         return EnergyResult(reason=reason, sources=sources, flags=(*flags, "energy_zero"))
 
-    duration_s = (t1_ns - t0_ns) / 1e9
     usable = baseline if baseline and (baseline.scope, baseline.tier) == (meter.scope, meter.tier) else None
-    idle_j = usable.power_w * duration_s if usable else 0.0
-    timing_j = _Z95 * _timing_u_j(readings, duration_s, idle_j / duration_s)
-    baseline_j = _Z95 * usable.standard_error_w * duration_s if usable else 0.0
-    if math.hypot(timing_j, baseline_j) > _NOT_RESOLVABLE * energy_j:
-        flags.append("not_resolvable")
-    half_j = math.hypot(timing_j, baseline_j, _gain_j(readings, gain_uncertainty))
+    interval = _interval(readings, energy_j, (t1_ns - t0_ns) / 1e9, usable, gain_uncertainty)
     parts = {reading.source.part: reading.energy_j for reading in readings}
     prefill_j = _prefill_j(meter, samples, t0_ns, first_token_ns, t1_ns, (rate_hz, gpu_rate_hz))
     return EnergyResult(
         energy_j=energy_j,
-        energy_net_j=energy_j - idle_j if usable else None,
-        energy_low_j=max(0.0, energy_j - half_j),
-        energy_high_j=energy_j + half_j,
+        energy_net_j=energy_j - interval.idle_j if usable else None,
+        energy_low_j=max(0.0, energy_j - interval.half_j),
+        energy_high_j=energy_j + interval.half_j,
         tier=meter.tier,
         scope=meter.scope,
         sources=sources,
-        flags=tuple(flags),
+        flags=(*flags, *([] if interval.resolvable else ["not_resolvable"])),
         cpu_energy_j=parts.get("cpu"),
         gpu_energy_j=parts.get("gpu"),
         prefill_j=prefill_j,

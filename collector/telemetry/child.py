@@ -22,7 +22,7 @@ from typing import IO, Any
 from collector.telemetry import SENSORS
 from collector.telemetry.priority import be_prompt
 from collector.telemetry.sensor import Sensor, SensorOptions
-from collector.telemetry.types import Sample
+from collector.telemetry.types import Capability, Sample
 from collector.telemetry.wire import encode_capabilities, encode_sample
 
 __all__ = ["Grid", "Loop", "main"]
@@ -195,11 +195,14 @@ def main() -> None:
     """Runs until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the collector's to handle
     config = json.loads(sys.argv[1])
-    be_prompt()
+    granted = be_prompt()
     options = SensorOptions(Path(config["sysfs"]), config["nvml_library"], config["watts_per_core"])
     sensors = [kind(options) for kind in SENSORS]
     outbox = Outbox(FileIO(sys.stdout.fileno(), "w", closefd=False))
-    outbox.put(encode_capabilities([row for sensor in sensors for row in sensor.probe()]))
+    own = Capability(
+        "sampler", "sampler_cpu_s", f"time.process_time (the scheduler granted {granted})", "s", "process", None, "ok"
+    )
+    outbox.put(encode_capabilities([own, *(row for sensor in sensors for row in sensor.probe())]))
     try:
         _serve(Loop(sensors, config["rate_hz"], config["gpu_rate_hz"], outbox), Inbox(sys.stdin.buffer))
     finally:

@@ -7,12 +7,15 @@ import ctypes
 import os
 import platform
 import sys
+from pathlib import Path
 
 import psutil
 
 __all__ = ["be_prompt"]
 
 _SYSCALL = {"x86_64": 314, "aarch64": 274}  # sched_setattr
+_NICE = -10
+_AUTOGROUP = Path("/proc/self/autogroup")
 _SLICE_NS = 100_000  # the shortest slice that Linux >= 6.12 grants to an ordinary task
 
 
@@ -31,8 +34,12 @@ def be_prompt() -> str:
         if sys.platform == "win32":
             psutil.Process().nice(psutil.HIGH_PRIORITY_CLASS)
         else:
-            psutil.Process().nice(-10)
+            psutil.Process().nice(_NICE)
         granted.append("high priority")
+    with contextlib.suppress(OSError):
+        # Linux groups tasks by session, and between groups only the group's own nice value counts.
+        _AUTOGROUP.write_text(str(_NICE), encoding="ascii")
+        granted.append("for its session")
     number = _SYSCALL.get(platform.machine())
     if sys.platform == "linux" and number is not None:
         attributes = _SchedAttr(

@@ -95,7 +95,7 @@ class Sampler:
         self._process = process = subprocess.Popen(
             [sys.executable, "-P", "-m", "collector.telemetry.child", self._config],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment,
-            start_new_session=True,  # Ctrl-C reaches the collector alone
+            start_new_session=True,  # Ctrl-C reaches the collector alone, and priority counts (priority.py)
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, args=(process,), daemon=True, name="sampler")
@@ -139,8 +139,11 @@ class Sampler:
 
     def wait_until(self, t_ns: int, timeout_s: float = 2.0) -> bool:
         """Waits for the samples that a window ending at ``t_ns`` needs; False when they do not come."""
-        periods = [row.update_period_s or 0.0 for row in self.capabilities if row.field.endswith("energy_j")]
-        needed_ns = t_ns + round(1e9 * min(max([0.0, *periods]), _MARGIN_S))
+        counters = [row for row in self.capabilities if row.status == "ok" and row.field.endswith("energy_j")]
+        lag_s = max((min(row.update_period_s or 0.0, _MARGIN_S) for row in counters), default=0.0)
+        if any(row.field == "gpu_energy_j" for row in counters):
+            lag_s += 1.0 / self.gpu_rate_hz  # the tick that we wait for may have gone without its GPU reading
+        needed_ns = t_ns + round(lag_s * 1e9)
         with self._arrived:
             return self._arrived.wait_for(lambda: bool(self._history) and self._last_full_ns() >= needed_ns, timeout_s)
 

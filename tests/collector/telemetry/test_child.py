@@ -3,6 +3,7 @@
 import io
 import json
 import time
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -14,7 +15,7 @@ from collector.telemetry.priority import be_prompt
 from collector.telemetry.sensor import Group, Sensor, SensorOptions
 from collector.telemetry.system import SystemSensor
 from collector.telemetry.types import Capability, GpuSample, Sample
-from collector.telemetry.wire import decode
+from collector.telemetry.wire import decode, encode_sample
 
 
 class _Recorder:
@@ -127,8 +128,9 @@ def test_psutil_fields(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "disk_read_bytes" not in sensor.read(0)
 
 
-def test_priority_is_asked_for_without_insisting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_priority_is_asked_for_without_insisting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("collector.telemetry.priority.psutil.Process.nice", _refuse)
+    monkeypatch.setattr("collector.telemetry.priority._AUTOGROUP", tmp_path / "none" / "autogroup")
     monkeypatch.setattr("collector.telemetry.priority.platform.machine", lambda: "pdp11")
     assert be_prompt() == "nothing"
 
@@ -152,8 +154,6 @@ _gpu_samples = st.builds(
 @given(st.builds(Sample, t_ns=st.integers(0, 2**62), cpu_percent=_numbers, memory_bytes=st.none() | st.integers(0, 2**50),
                  gpus=st.lists(_gpu_samples, max_size=3).map(tuple)))  # fmt: skip
 def test_samples_cross_unchanged(sample: Sample) -> None:
-    from collector.telemetry.wire import encode_sample
-
     line = encode_sample(sample)
     assert line.count(b"\n") == 1
     assert decode(line) == sample

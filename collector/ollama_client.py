@@ -135,13 +135,14 @@ class OllamaClient:
 
     # --- what the server has
 
-    def version(self) -> str:
+    def version(self, timeout_s: float = _QUICK.deadline_s) -> str:
         """Version of the server.
 
         Raises:
-            EngineError: it does not answer as an Ollama server does.
+            EngineError: it does not answer as an Ollama server does, or not within the time.
         """
-        data = self._call("GET", "/api/version")
+        limits = Limits(min(_QUICK.connect_s, timeout_s), timeout_s, timeout_s, timeout_s)
+        data = self._call("GET", "/api/version", limits=limits)
         version = data.get("version") if isinstance(data, dict) else None
         if not isinstance(version, str):
             raise EngineError(f"{self.url} is no Ollama server", f"{self.url} 不是 Ollama 服务器")
@@ -164,11 +165,14 @@ class OllamaClient:
         return parse_loaded(self._call("GET", "/api/ps"))
 
     def ready(self, timeout_s: float) -> bool:
-        """Waits until ``/api/version`` answers; False when it does not within the time."""
+        """Waits until ``/api/version`` answers; False when it does not within the time.
+
+        It is asked at least once, and the last question may take two seconds more.
+        """
         limit = time.monotonic() + timeout_s
         while True:
             try:
-                self.version()
+                self.version(max(2.0, limit - time.monotonic()))
             except EngineError:
                 if time.monotonic() >= limit:
                     return False
@@ -303,9 +307,11 @@ class OllamaClient:
 
     # --- plain calls
 
-    def _call(self, method: str, path: str, body: object = None, model: str | None = None) -> Any:
+    def _call(
+        self, method: str, path: str, body: object = None, model: str | None = None, limits: Limits = _QUICK
+    ) -> Any:
         """One short request and its JSON answer."""
-        self._transport.watch = Watch(_QUICK)
+        self._transport.watch = Watch(limits)
         try:
             with self._http.stream(method, path, json=body) as response:
                 if response.status_code != 200:

@@ -215,7 +215,7 @@ def check_counts(
     Args:
         final: the final chunk.
         chunks: all chunks.
-        num_predict: the cap that was asked for, None or <= 0 for none.
+        num_predict: the cap that was asked for, None or <= 0 for none; an end-of-text token may come on top.
         loading: nothing was asked, so the server only loads or unloads, without counts.
 
     Returns:
@@ -234,7 +234,7 @@ def check_counts(
     allowed = output + (1 if any(chunk.thinking for chunk in chunks) else 0)
     if filled > allowed:
         return "counts_wrong", f"eval_count is {output}, but {filled} chunks carried text"
-    if num_predict is not None and 0 < num_predict < output:
+    if num_predict is not None and 0 < num_predict < output - 1:
         return "counts_wrong", f"eval_count is {output}, the cap was {num_predict}"
     cached = count_of(final, "prompt_eval_cached_count")
     if cached is not None and prompt is not None and cached > prompt:

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 _READY_S: Final = 5.0
 _UNLOAD_S: Final = 60.0
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
-_OURS: Final = ("ollama", "llama-server", "collector.pocket")
+_POCKET: Final = "collector.pocket.server"
 
 
 class Attached:
@@ -74,6 +74,11 @@ class Attached:
         except EngineError as error:
             _log.info("nothing unloaded: %s", error)
 
+    def alive(self) -> bool:
+        """Whether the server answers."""
+        with OllamaClient(self.url) as client:
+            return client.ready(0.0)
+
     def pids(self) -> list[int]:
         """The process that listens at the address, where this user may see it and it is an engine.
 
@@ -103,7 +108,7 @@ class Attached:
 
 def _is_engine(pid: int) -> bool:
     try:
-        words = " ".join(psutil.Process(pid).cmdline()).lower()
+        process = psutil.Process(pid)
+        return "ollama" in process.name().lower() or _POCKET in process.cmdline()
     except psutil.Error:
         return False
-    return any(name in words for name in _OURS)

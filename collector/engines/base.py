@@ -56,6 +56,10 @@ class Engine(Protocol):
         """Leaves nothing of ours behind; may be called twice."""
         ...
 
+    def alive(self) -> bool:
+        """Whether it is still there: our process runs, or somebody else's server answers."""
+        ...
+
     def pids(self) -> list[int]:
         """Roots of the process trees that are the engine; empty when they cannot be known from here."""
         ...

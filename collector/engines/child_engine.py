@@ -114,6 +114,10 @@ class ChildEngine(ABC):
         """Ends the child and everything it started."""
         self.child.stop()
 
+    def alive(self) -> bool:
+        """Whether the child runs; a child that hangs does."""
+        return self.child.alive
+
     def pids(self) -> list[int]:
         """The child, while it runs."""
         return [self.child.pid] if self.child.pid else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -41,10 +42,22 @@ def _folders() -> Iterator[Path]:
         return  # said explicitly: no other one is meant
     yield Path("~/.ollama/models").expanduser()
     if sys.platform == "linux":
+        yield from _service_folders(Path("/etc/systemd/system"))
         yield Path("/usr/share/ollama/.ollama/models")  # the service of the install script
         yield Path("/var/lib/ollama/models")  # packages of distributions
         yield Path("/var/lib/ollama")
         yield Path("/var/snap/ollama/common/models")
+
+
+def _service_folders(units: Path) -> Iterator[Path]:
+    """What the Linux service was told, in its unit or by ``systemctl edit``; the latter counts more."""
+    for path in (*sorted(units.glob("ollama.service.d/*.conf"), reverse=True), units / "ollama.service"):
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        for found in reversed(re.findall(r"""^\s*Environment=.*?OLLAMA_MODELS=([^"'\s]+)""", text, re.MULTILINE)):
+            yield Path(found)
 
 
 def models_in(folder: Path) -> set[str]:

@@ -2,8 +2,9 @@
 
 ``python -I -S launch.py PARENT_PID COMMAND...`` asks the Linux kernel for SIGTERM at its parent's death,
 which survives ``exec``, and becomes the command. A small program of its own, because running Python code
-between fork and exec of a process with threads can deadlock. Standard library only: it runs without the site
-packages.
+between fork and exec of a process with threads can deadlock. To the kernel the parent is the thread that
+started us, so that one has to live as long as the engine is wanted. Standard library only: it runs without
+the site packages.
 """
 
 import ctypes

@@ -164,7 +164,7 @@ _FAULTS: dict[str, tuple[str, list[Step]]] = {
     "no output count": ("counts_missing", [Head(), chunk("a"), final(eval_count=None)]),
     "no prompt count": ("counts_missing", [Head(), chunk("a"), final(prompt_eval_count=None, eval_count=2)]),
     "fewer tokens than chunks": ("counts_wrong", [Head(), *[chunk("a")] * 5, final(eval_count=4)]),
-    "more tokens than the cap": ("counts_wrong", [Head(), chunk("a"), final(eval_count=65)]),
+    "more tokens than the cap": ("counts_wrong", [Head(), chunk("a"), final(eval_count=66)]),
     "negative": ("counts_wrong", [Head(), chunk("a"), final(eval_count=-3)]),
     "a text for a count": ("counts_wrong", [Head(), chunk("a"), final(eval_count="2")]),
     "a duration of another type": ("counts_wrong", [Head(), chunk("a"), final(eval_count=2, eval_duration=[])]),
@@ -329,6 +329,13 @@ def test_unload_all(server: ScriptedServer, client: OllamaClient) -> None:
     server.routes |= {"/api/generate": unload, "/api/ps": lambda _: _ps(*loaded)}
     assert client.unload_all(30)
     assert not loaded
+
+
+def test_ready_does_not_wait_for_a_server_that_hangs(server: ScriptedServer, client: OllamaClient) -> None:
+    server.routes["/api/version"] = [Hang()]
+    assert not client.ready(0.0)
+    with pytest.raises(EngineError, match="no token after|not done after"):
+        client.version(timeout_s=0.1)
 
 
 def test_ready_waits_for_the_first_answer(server: ScriptedServer, client: OllamaClient) -> None:

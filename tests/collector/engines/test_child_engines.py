@@ -142,6 +142,7 @@ def test_a_runner_that_outlived_its_server_is_ended_and_nobody_elses(engine: Own
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as foreign:
         psutil.Process(engine.pids()[0]).kill()
         assert _eventually(lambda: engine.pids() == [])
+        assert not engine.alive()
         assert not _gone(runner)
         engine.restart()
         assert _gone(runner)

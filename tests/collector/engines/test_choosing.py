@@ -7,14 +7,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from collector import engines
 from collector.engines import Found, choose, probe
 from collector.engines.attached import Attached
-from collector.engines.install import find_binary, find_models, models_in
+from collector.engines.install import _service_folders, find_binary, find_models, models_in
 from collector.errors import EngineError, UsageError
-from tests.fakes.scripted_server import Request, ScriptedServer, Step, error, json_answer
+from tests.fakes.scripted_server import Request, ScriptedServer, Step, json_answer
 
 
 def _tags(*names: str) -> list[Step]:
@@ -147,6 +148,15 @@ def test_the_model_folder_of_the_linux_service_is_found(tmp_path: Path, monkeypa
     assert find_models() == service
 
 
+def test_the_services_own_setting_is_read(tmp_path: Path) -> None:
+    (tmp_path / "ollama.service.d").mkdir()
+    (tmp_path / "ollama.service").write_text("[Service]\nEnvironment=OLLAMA_MODELS=/old\n#Environment=OLLAMA_MODELS=/no\n")
+    override = tmp_path / "ollama.service.d" / "override.conf"
+    override.write_text('[Service]\nEnvironment="OLLAMA_DEBUG=1" "OLLAMA_MODELS=/big/models"\n')
+    assert list(_service_folders(tmp_path)) == [Path("/big/models"), Path("/old")]
+    assert list(_service_folders(tmp_path / "nothing")) == []
+
+
 def test_a_folder_that_was_named_is_the_only_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = _install(tmp_path, f"{LIBRARY}/a/1b")
     assert find_models() == folder
@@ -168,6 +178,7 @@ def test_a_server_that_may_not_be_restarted_is_emptied_and_says_so(server: Scrip
     server.routes |= {"/api/generate": unload, "/api/ps": lambda _: _tags(*loaded)}
     engine = Attached(server.url)
     engine.start()
+    assert engine.alive()
     assert (engine.way, engine.can_restart, engine.log_path) == ("attached", False, None)
     engine.restart(["a:1b"])
     assert loaded == ["users:7b"]
@@ -196,9 +207,23 @@ def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     engine.stop()
     assert engine.pids() == []
     assert engine.environment() == {}
+    assert not engine.alive()
 
 
-def test_a_listener_that_is_no_engine_is_not_measured(server: ScriptedServer) -> None:
-    server.routes["/api/ps"] = error(500, {"error": "no"})
-    assert Attached(server.url).pids() == []  # this test's own process listens there
+def test_the_listener_is_found_if_it_is_an_engine(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    engine = Attached(server.url)
+    assert engine.pids() == []  # this test's own process listens there
+    monkeypatch.setattr(psutil.Process, "name", lambda self: "ollama")
+    assert engine.pids() == [os.getpid()]
+    monkeypatch.setattr(psutil.Process, "environ", lambda self: {"OLLAMA_NUM_PARALLEL": "3", "PATH": "x"})
+    assert engine.environment() == {"OLLAMA_NUM_PARALLEL": "3"}
+
+
+def test_what_may_not_be_seen_is_empty(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(kind: str) -> list[object]:
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil, "net_connections", denied)
+    assert Attached(server.url).pids() == []
     assert Attached("http://203.0.113.1:80").pids() == []

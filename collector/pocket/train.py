@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 
 from collector.errors import UsageError
 from collector.pocket import corpus
-from collector.pocket.folder import ASSISTANT, BOS, EOS, SPECIALS, USER, llama_config, write_int8, write_llama
+from collector.pocket.folder import ASSISTANT, BOS, CONTEXT, EOS, SPECIALS, USER, llama_config, write_int8, write_llama
 from collector.pocket.loop import batches, schedule
 from collector.pocket.silence import silence, unsayable_ids
 from collector.pocket.tokenizer import build
@@ -55,9 +55,9 @@ class Spec:
 
 
 SPECS = (
-    Spec("pocket-s", 256, 1, 256, steps=1000, rate=3e-3),
-    Spec("pocket-m", 256, 2, 768, steps=1200, rate=2e-3),
-    Spec("pocket-l", 512, 2, 512, steps=1300, rate=1.2e-3),
+    Spec("pocket-s", 256, 1, 256, steps=240, rate=3e-3),
+    Spec("pocket-m", 256, 2, 768, steps=300, rate=2e-3),
+    Spec("pocket-l", 512, 2, 512, steps=450, rate=2e-3),
 )
 
 
@@ -166,7 +166,8 @@ def _llama_batches(
     def draw() -> tuple[list[int], list[int]]:
         example = corpus.varied(rng.choice(pairs), rng)
         question = [rng.choice(allowed) if rng.random() < _NOISE else i for i in tokenizer.encode(example.question).ids]
-        return [user, *question, end, assistant], [*tokenizer.encode(example.answer).ids, end]
+        asked = [user, *question, end, assistant]
+        return asked, [*tokenizer.encode(example.answer).ids, end][: CONTEXT - len(asked)]
 
     for group in batches(rng, draw, lambda one: len(one[0]) + len(one[1]), batch):
         longest = max(len(asked) + len(answer) for asked, answer in group) - 1

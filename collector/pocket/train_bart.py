@@ -26,7 +26,7 @@ POSITIONS = 1024
 _SPECIALS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 _BOS, _PAD, _EOS, _UNK, _MASK = range(5)
 _VOCABULARY, _HIDDEN, _INNER, _LAYERS = 2048, 256, 768, 2
-_STEPS, _BATCH, _RATE = 2000, 12, 2e-3
+_STEPS, _BATCH, _RATE = 1000, 12, 2e-3
 _DENOISE_SHARE, _ASK_SHARE = 0.45, 0.2
 
 
@@ -129,7 +129,8 @@ def _batches(
             source = rng.choice(pair.answers)
         plain = tokenizer.encode(source, add_special_tokens=False).ids
         wanted = tokenizer.encode(target, add_special_tokens=False).ids
-        return [_BOS, *damaged(plain, rng), _EOS], [_BOS, *wanted, _EOS]
+        room = POSITIONS - 2
+        return [_BOS, *damaged(plain, rng)[:room], _EOS], [_BOS, *wanted[:room], _EOS]
 
     for group in batches(rng, draw, lambda one: len(one[0]) + len(one[1]), _BATCH):
         source = torch.nn.utils.rnn.pad_sequence(

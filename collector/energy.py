@@ -6,9 +6,11 @@ one. The counter is the figure, the trapezoid the check (and the figure where th
 **Interval** (measurement protocol: timing, gain, baseline), half-widths at 95 %:
 
 * timing: ``1.96 u_t`` with ``u_t = sqrt(Q0^2 + Q1^2) / sqrt(12) * (P_active - P_idle)``, which is the usual
-  ``sqrt(2) Q / sqrt(12) * dP`` when both edges are equally wide. Q is the larger of the counter's update period and
-  the width left by the gap between readings at that edge (:meth:`Curve.edge_s`). Without a baseline P_idle is 0,
-  which widens the interval;
+  ``sqrt(2) Q / sqrt(12) * dP`` when both edges are equally wide. Q joins (root of the sum of squares) the counter's
+  update period and the width left by the gap between readings at that edge (:meth:`Curve.edge_s`): a counter lags by
+  up to the one, interpolation errs by up to the other. Without a baseline P_idle is 0, which widens the interval.
+  A figure that rests on power readings alone adds their scatter (:meth:`Curve.scatter_j`): some GPUs look at their
+  power for 25 ms of every 100 ms;
 * gain: ``g E``, with g = 5 % until the sensor is calibrated, read as a systematic half-width and not as a sigma;
 * baseline: ``1.96 u_b`` with ``u_b = standard error * duration``; it belongs to the net energy and is added to the
   gross one too, so that one half-width serves both.
@@ -67,6 +69,7 @@ class _Reading:
     seen: bool  # any sample carries the field at all
     sampled: bool  # a sample on both sides, no long gap inside
     edges_s: tuple[float, float]
+    scatter_j: float  # one sigma, of a figure that rests on power readings
 
     @property
     def energy_j(self) -> float | None:
@@ -96,7 +99,10 @@ def _read(
     seen = bool(curves) and all(curve.stamps_ns for curve in curves)
     # a wall meter is asked over the network, no faster than it updates; the others at the planned rate
     period_s = max(1.0 / rate_hz, source.period_s) if source.part == "machine" else 1.0 / rate_hz
-    edges = [max([source.period_s, *(curve.edge_s(t) for curve in curves)]) if seen else 0.0 for t in (t0_ns, t1_ns)]
+    edges = [
+        math.hypot(source.period_s, max(curve.edge_s(t) for curve in curves)) if seen else 0.0 for t in (t0_ns, t1_ns)
+    ]
+    rests_on_power = _total(ticks, t0_ns, t1_ns) is None
     return _Reading(
         source=source,
         counter_j=_total(ticks, t0_ns, t1_ns),
@@ -105,6 +111,7 @@ def _read(
         seen=seen,
         sampled=seen and all(_well_sampled(curve, t0_ns, t1_ns, period_s) for curve in curves),
         edges_s=(edges[0], edges[1]),
+        scatter_j=math.hypot(*(curve.scatter_j(t0_ns, t1_ns) for curve in instants)) if rests_on_power else 0.0,
     )
 
 
@@ -159,12 +166,11 @@ def _timing_u_j(readings: list[_Reading], duration_s: float, idle_w: float) -> f
     """One sigma of the timing part; the idle power is shared among the sources as their energy is."""
     total_j = sum(reading.energy_j or 0.0 for reading in readings)
     dynamic_w = max(0.0, total_j / duration_s - idle_w)
-    return math.hypot(
-        *(
-            math.hypot(*reading.edges_s) / math.sqrt(12.0) * dynamic_w * (reading.energy_j or 0.0) / total_j
-            for reading in readings
-        )
+    edges_j = (
+        math.hypot(*reading.edges_s) / math.sqrt(12.0) * dynamic_w * (reading.energy_j or 0.0) / total_j
+        for reading in readings
     )
+    return math.hypot(*edges_j, *(reading.scatter_j for reading in readings))
 
 
 def _gain_j(readings: list[_Reading], gain_uncertainty: float) -> float:

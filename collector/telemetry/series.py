@@ -6,6 +6,7 @@ where a double keeps nanoseconds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -145,6 +146,21 @@ class Curve:
         distance = float(np.clip(t - self._t[after - 1], 0.0, gap))
         return 4.0 * distance * (gap - distance) / gap if gap > 0 else 0.0
 
+    def scatter_j(self, t0_ns: int, t1_ns: int) -> float:
+        """One sigma of what power readings leave open because they see the power only now and then.
+
+        From the differences of neighbouring readings (von Neumann), with a reading that repeats counted once: n
+        readings that scatter by s around a smooth power leave their mean uncertain by s / sqrt(n).
+        """
+        first = max(0, int(np.searchsorted(self._t, self._at(t0_ns), side="right")) - 1)
+        last = int(np.searchsorted(self._t, self._at(t1_ns), side="left")) + 1
+        values = self._values[first:last]
+        distinct = values[np.concatenate(([True], np.diff(values) != 0))] if len(values) else values
+        if len(distinct) < 2:
+            return 0.0
+        scatter_w = float(np.sqrt(np.mean(np.diff(distinct) ** 2) / 2.0))
+        return scatter_w * (t1_ns - t0_ns) / 1e9 / math.sqrt(len(distinct))
+
     def slopes(self) -> list[tuple[int, int, float]]:
         """Mean power between neighbouring points of a counter: start, end, watts; none across a reset."""
         return [
@@ -171,17 +187,24 @@ def _gpus(samples: Sequence[Sample]) -> dict[int, list[tuple[int, GpuSample]]]:
 
 
 def _gpu_counter(readings: list[tuple[int, GpuSample]]) -> Curve:
-    """A GPU never stops drawing power: a reading equal to the one before says only that the counter had not ticked."""
+    """A GPU never stops drawing power: a reading equal to the one before says only that the counter had not ticked.
+
+    Without the driver's stamp, the tick after such a reading lies somewhere between the two: in the middle, on average.
+    """
     points: list[tuple[int, float, int]] = []
     held: list[tuple[int, float, int]] = []
+    before_ns: int | None = None  # the reading before, if the counter stood still then
     for stamp_ns, gpu in readings:
         if gpu.energy_j is None:
             continue
-        point = (stamp_ns if gpu.energy_t_ns is None else gpu.energy_t_ns, gpu.energy_j, stamp_ns)
+        middle_ns = stamp_ns if before_ns is None else (stamp_ns + before_ns) // 2
+        point = (middle_ns if gpu.energy_t_ns is None else gpu.energy_t_ns, gpu.energy_j, stamp_ns)
         if points and points[-1][1] == point[1]:
-            held.append(point)
+            held.append((stamp_ns, gpu.energy_j, stamp_ns))
+            before_ns = stamp_ns
         else:
             points.append(point)
+            before_ns = None
     if held and (not points or held[-1][0] > points[-1][0]):
         points.append(held[-1])  # the counter stands still at the end: better than no point after the window
     curve = _curve(points, counter=True)

@@ -39,10 +39,20 @@ def now(campaign: pd.Series, progress: dict[str, int]) -> None:
     with st.grid(4, min_column_width=150):
         st.metric(t("col.status"), code_text("status", campaign["status"]), border=True, height="stretch")
         through = progress["done"] + progress["failed"] + progress["skipped"]
-        st.metric(t("collection.cells"), f"{i18n.count(through)} / {i18n.count(progress['total'])}", border=True, height="stretch")
+        st.metric(
+            t("collection.cells"),
+            f"{i18n.count(through)} / {i18n.count(progress['total'])}",
+            border=True,
+            height="stretch",
+        )
         if campaign["status"] == "running":
             left = estimate(campaign, progress)
-            st.metric(t("collection.left"), i18n.MISSING if left is None else i18n.duration(left), border=True, height="stretch")
+            st.metric(
+                t("collection.left"),
+                i18n.MISSING if left is None else i18n.duration(left),
+                border=True,
+                height="stretch",
+            )
         else:
             st.metric(t("collection.answers"), i18n.count(campaign["runs_valid"]), border=True, height="stretch",
                       delta=t("collection.of_attempts", n=i18n.count(campaign["runs"])), delta_color="off", delta_arrow="off")  # fmt: skip
@@ -55,7 +65,9 @@ def now(campaign: pd.Series, progress: dict[str, int]) -> None:
         for n, name in enumerate(("done", "planned", "failed", "skipped")) if progress[name]
     ])  # fmt: skip
     if len(counts):
-        st.altair_chart(charts.strip(counts, {"count": t("collection.cells")}), key="cells", alt=t("collection.cells_alt"))
+        st.altair_chart(
+            charts.strip(counts, {"count": t("collection.cells")}), key="cells", alt=t("collection.cells_alt")
+        )
 
 
 @st.fragment(run_every=REFRESH)
@@ -102,7 +114,7 @@ def faults(shot: Snapshot, campaign_id: str) -> None:
         "meaning": [(MEANINGS[f].zh if chinese else MEANINGS[f].en) if f in MEANINGS else i18n.MISSING for f in found["flag"]],
         "effect": [t("effect." + effect_of(f)) for f in found["flag"]],
         "last": found["last_at"], "detail": found["detail"],
-        "example": [f"/runs?run={run}" for run in found["example"]],
+        "example": [f"runs?run={run}" for run in found["example"]],
     })  # fmt: skip
     c = st.column_config
     st.dataframe(view, hide_index=True, key="faults", alt=t("collection.faults_title"), placeholder=i18n.MISSING, column_config={

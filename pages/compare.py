@@ -21,7 +21,7 @@ def choose(ratings: pd.DataFrame, names: dict[str, str]) -> list[str]:
 
 def cards(rows: pd.DataFrame) -> None:
     """One card for each: letter, quality class and the figures that decide."""
-    with st.grid(3, min_column_width=250):
+    with st.grid(2 if len(rows) in (2, 4) else 3, min_column_width=230):
         for _, row in rows.iterrows():
             with st.container(border=True, height="stretch"):
                 st.text(row["label"])
@@ -30,7 +30,9 @@ def cards(rows: pd.DataFrame) -> None:
                              alt=t("overview.badge_alt", grade=row["grade"] or i18n.MISSING))  # fmt: skip
                     st.image(badge.quality_svg(row["quality_class"]), width=36,
                              alt=t("compare.quality_alt", grade=row["quality_class"] or i18n.MISSING))  # fmt: skip
-                    st.caption(i18n.joined([code_text("status", row["status"]), table.certainty(row).strip(i18n.MISSING)]))
+                    st.caption(
+                        i18n.joined([code_text("status", row["status"]), table.certainty(row).strip(i18n.MISSING)])
+                    )
                 st.table({
                     t("col.joules"): with_interval(row, "joules_per_success", "J"),
                     t("col.quality"): with_interval(row, "quality"),
@@ -67,13 +69,14 @@ def by_task(rows: pd.DataFrame) -> None:
     if tasks.empty:
         return
     st.subheader(t("compare.tasks_title"))
-    tasks = tasks.assign(task_name=[code_text("task", c) for c in tasks["task"]])
-    for name, axis, side in zip(("joules_per_success", "quality"), ("axis.joules_plain", "axis.quality"), st.columns(2), strict=True):
-        with side:
-            if tasks[name].notna().any():
-                words = {"value": t(axis), "configuration": t("col.configuration"), "task": t("col.task")}
-                st.altair_chart(charts.bars(tasks, name, words, zero_to_one=name == "quality"), key=f"task-{name}",
-                                alt=t("compare.joules_alt" if name == "joules_per_success" else "compare.qualities_alt"))  # fmt: skip
+    for code, group in tasks.groupby("task"):
+        for name, side in zip(("joules_per_success", "quality"), st.columns(2), strict=True):
+            if group[name].notna().any():
+                quality = name == "quality"
+                words = {"value": t("axis.quality" if quality else "axis.joules_plain"),
+                         "configuration": t("col.configuration"), "title": code_text("task", code)}  # fmt: skip
+                side.altair_chart(charts.bars(group, name, words, zero_to_one=quality), key=f"{code}-{name}",
+                                  alt=t("compare.qualities_alt" if quality else "compare.joules_alt"))  # fmt: skip
     st.caption(t("compare.tasks_caption"))
 
 
@@ -91,7 +94,7 @@ def quantization(shot: Snapshot, ratings: pd.DataFrame, task: str) -> None:
     view = pd.DataFrame({
         "base": rows["model_base"], "quantization": rows["quantization"], "size": rows["model_size_bytes"] / 1e9,
         "joules": [with_interval(row, "joules_per_success", "J") for _, row in rows.iterrows()],
-        "energy": rows["joules_per_success"] / largest["joules_per_success"] - 1,
+        "energy": 100 * (rows["joules_per_success"] / largest["joules_per_success"] - 1),
         "quality": [with_interval(row, "quality") for _, row in rows.iterrows()],
         "change": rows["quality"] - largest["quality"],
     })  # fmt: skip
@@ -100,7 +103,7 @@ def quantization(shot: Snapshot, ratings: pd.DataFrame, task: str) -> None:
                  column_config={
         "base": c.TextColumn(t("col.model"), pinned=True), "quantization": t("filter.quantization"),
         "size": c.NumberColumn(t("col.size_gb"), format="%.1f"), "joules": c.TextColumn(t("col.joules"), width=150),
-        "energy": c.NumberColumn(t("compare.energy_change"), format="percent"), "quality": c.TextColumn(t("col.quality"), width=150),
+        "energy": c.NumberColumn(t("compare.energy_change"), format="%+.0f%%"), "quality": c.TextColumn(t("col.quality"), width=150),
         "change": c.NumberColumn(t("compare.quality_change"), format="%+.2f"),
     })  # fmt: skip
     st.caption(t("compare.quantization_caption"))
@@ -112,15 +115,17 @@ if ratings.empty:
     st.warning(t("overview.no_ratings"), icon=":material/pending:")
     st.code("python -m rating table", language="bash")
     st.stop()
-ratings = table.newest_scheme(ratings, shot.frame("latest_schemes"))
 with st.container(horizontal=True, vertical_alignment="bottom"):
     counts = ratings.groupby("cohort")["configuration"].nunique().sort_values(ascending=False)
     cohort = counts.index[0]
     if len(counts) > 1:
         cohort = urls.choose("cohort", t("filter.cohort"), list(counts.index), show=str) or cohort
     ratings, figures = ratings[ratings["cohort"] == cohort], figures[figures["cohort"] == cohort]
+    ratings = ratings[ratings["scheme"] == table.schemes(ratings)[0]]
     tasks = sorted(set(ratings["task"]), key=lambda name: (name != OVERALL, name))
-    task = urls.choose("task", t("filter.task"), tasks, show=lambda c: code_text("task", c), pick="segments") or tasks[0]
+    task = (
+        urls.choose("task", t("filter.task"), tasks, show=lambda c: code_text("task", c), pick="segments") or tasks[0]
+    )
 names = table.labels(list(ratings["configuration"].unique()))
 chosen = choose(ratings[ratings["task"] == task], names)
 mine = ratings[ratings["configuration"].isin(chosen)]

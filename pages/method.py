@@ -31,7 +31,10 @@ def thresholds(scheme: rating.Scheme) -> None:
     """Classes of energy and of quality side by side."""
     st.subheader(t("method.classes_title"))
     energy = [*(f"< {i18n.number(b)}" for b in scheme.eei_bounds), f"≥ {i18n.number(scheme.eei_bounds[-1])}"]
-    quality = [*(f"≥ {i18n.number(b, 2)}" for b in scheme.quality_bounds), f"< {i18n.number(scheme.quality_bounds[-1], 2)}"]
+    quality = [
+        *(f"≥ {i18n.number(b, 2)}" for b in scheme.quality_bounds),
+        f"< {i18n.number(scheme.quality_bounds[-1], 2)}",
+    ]
     view = pd.DataFrame({
         "grade": [badge.data_uri(badge.grade_svg(letter)) for letter in rating.LETTERS], "letter": list(rating.LETTERS),
         "eei": energy, "tile": [badge.data_uri(badge.quality_svg(letter)) for letter in rating.LETTERS], "quality": quality,
@@ -55,7 +58,11 @@ def scheme_card(scheme: rating.Scheme, stored: str | None) -> None:
     st.table({t("method.scheme_name"): scheme.name, t("method.scheme_hash"): scheme.hash[:16],
               t("method.weights"): weights or t("method.equal_weights")}, border="horizontal", width="content")  # fmt: skip
     for basket in scheme.baskets:
-        st.caption(i18n.joined([t("method.basket", name=basket.name), t("method.own") if basket.own else "", basket.cohort or ""]))
+        st.caption(
+            i18n.joined(
+                [t("method.basket", name=basket.name), t("method.own") if basket.own else "", basket.cohort or ""]
+            )
+        )
         st.dataframe(pd.DataFrame({"model": [m.model for m in basket.members], "quantization": [m.quantization for m in basket.members]}),
                      hide_index=True, width="content", key=f"basket-{basket.name}", alt=t("method.basket", name=basket.name),
                      placeholder=i18n.MISSING,
@@ -67,7 +74,9 @@ def flags() -> None:
     st.subheader(t("method.flags_title"))
     st.caption(t("method.flags_caption"))
     chinese = i18n.language() == "zh"
-    view = pd.DataFrame([{"flag": f.name, "meaning": f.zh if chinese else f.en, "effect": t("effect." + f.effect)} for f in FLAGS])
+    view = pd.DataFrame(
+        [{"flag": f.name, "meaning": f.zh if chinese else f.en, "effect": t("effect." + f.effect)} for f in FLAGS]
+    )
     st.dataframe(view, hide_index=True, height=420, key="flags", alt=t("method.flags_title"), column_config={
         "flag": st.column_config.TextColumn(t("col.flag"), pinned=True), "meaning": t("col.meaning"), "effect": t("col.effect"),
     })  # fmt: skip

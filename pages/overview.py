@@ -13,18 +13,22 @@ OVERALL = "overall"
 
 
 def choose_rows(ratings: pd.DataFrame, figures: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Filters that show letters: cohort, task, family, quantization."""
+    """Filters that show letters: cohort, scheme, task, family, quantization."""
     names = pd.concat([ratings[["cohort", "task"]], figures[["cohort", "task"]]])
     sizes = figures[figures["task"] == OVERALL].groupby("cohort")["demo"].agg(["all", "size"])
     cohorts = list(sizes.sort_values(["all", "size"], ascending=[True, False]).index)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        cohort = cohorts[0]
-        if len(cohorts) > 1:
-            cohort = urls.choose("cohort", t("filter.cohort"), cohorts, show=str) or cohorts[0]
-        tasks = sorted(set(names.loc[names["cohort"] == cohort, "task"]), key=lambda name: (name != OVERALL, name))
-        default = OVERALL if (ratings["task"] == OVERALL).any() else tasks[-1]
-        task = urls.choose("task", t("filter.task"), tasks, show=lambda c: code_text("task", c), default=default,
-                           pick="segments") or default  # fmt: skip
+    cohort = cohorts[0]
+    if len(cohorts) > 1:
+        cohort = urls.choose("cohort", t("filter.cohort"), cohorts, show=str) or cohorts[0]
+    known = table.schemes(ratings[ratings["cohort"] == cohort])
+    scheme = (urls.choose("scheme", t("filter.scheme"), known, show=str) if len(known) > 1 else None) or [*known, None][
+        0
+    ]
+    ratings = ratings[ratings["scheme"] == scheme]
+    tasks = sorted(set(names.loc[names["cohort"] == cohort, "task"]), key=lambda name: (name != OVERALL, name))
+    default = OVERALL if (ratings["task"] == OVERALL).any() else tasks[-1]
+    task = urls.choose("task", t("filter.task"), tasks, show=lambda c: code_text("task", c), default=default,
+                       pick="segments") or default  # fmt: skip
     inside = [f[(f["cohort"] == cohort) & (f["task"] == task)] for f in (ratings, figures)]
     return narrowed(inside[0]), inside[1]
 
@@ -56,12 +60,13 @@ def headline(rows: pd.DataFrame) -> None:
                 if row is None:
                     st.markdown(t("overview.no_letter_yet"))
                     continue
-                with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                    grade = row["grade"] if name == "least_energy" else row["quality_class"]
-                    draw = badge.grade_svg(grade) if name == "least_energy" else badge.quality_svg(grade)
-                    st.image(draw, width=70 if name == "least_energy" else 34, alt=t("overview.badge_alt", grade=grade))
-                    st.text(row["label"])
-                st.caption(i18n.joined([words(row[column]), i18n.interval(row[f"{column}_low"], row[f"{column}_high"])]))
+                grade = row["grade"] if name == "least_energy" else row["quality_class"]
+                draw = badge.grade_svg(grade) if name == "least_energy" else badge.quality_svg(grade)
+                st.image(draw, width=76 if name == "least_energy" else 38, alt=t("overview.badge_alt", grade=grade))
+                st.text(row["label"])
+                st.caption(
+                    i18n.joined([words(row[column]), i18n.interval(row[f"{column}_low"], row[f"{column}_high"])])
+                )
         with st.container(border=True, height="stretch"):
             st.caption(t("overview.how_many"))
             states = rows["status"].value_counts()
@@ -74,8 +79,8 @@ def columns() -> dict[str, object]:
     """How the columns of the table are headed and drawn."""
     c = st.column_config
     return {
-        "badge": c.ImageColumn(t("col.grade"), width=88, pinned=True, help=t("col.grade_help")),
-        "label": c.TextColumn(t("col.configuration"), pinned=True, width=185),
+        "badge": c.ImageColumn(t("col.grade"), width=104, pinned=True, help=t("col.grade_help")),
+        "label": c.TextColumn(t("col.configuration"), pinned=True, width=180),
         "certainty": c.TextColumn(t("col.certainty"), help=t("col.certainty_help"), width=90),
         "joules": c.NumberColumn(t("col.joules"), format="plain", help=t("col.joules_help"), width=80),
         "joules_interval": c.TextColumn(t("col.interval"), width=90),
@@ -93,7 +98,11 @@ def columns() -> dict[str, object]:
 
 def not_rated(rows: pd.DataFrame) -> None:
     """Why some have no letter, and why some letters are provisional, in words and in full view."""
-    for status, icon in (("unrated", ":material/block:"), ("none", ":material/pending:"), ("provisional", ":material/help:")):
+    for status, icon in (
+        ("unrated", ":material/block:"),
+        ("none", ":material/pending:"),
+        ("provisional", ":material/help:"),
+    ):
         for _, row in rows[rows["status"] == status].iterrows():
             words = "\n".join("• " + line for line in table.reasons(row["reasons"]))
             with st.container(horizontal=True, gap="small"):
@@ -107,7 +116,7 @@ def detail(row: pd.Series) -> None:
     """Everything behind one letter, for the row selected."""
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.image(badge.grade_svg(row["grade"], provisional=row["status"] == "provisional"), width=96,
+            st.image(badge.grade_svg(row["grade"], provisional=row["status"] == "provisional"), width=88,
                      alt=t("overview.badge_alt", grade=row["grade"] or i18n.MISSING))  # fmt: skip
             st.text(row["label"])
         st.table({
@@ -181,10 +190,6 @@ def part_figures(shot: Snapshot, cohort: str) -> None:
 
 shot = open_page("overview")
 ratings, figures = shot.frame("ratings"), shot.frame("figures")
-schemes = list(shot.frame("latest_schemes")["scheme"])
-known = [name for name in schemes if name in set(ratings["scheme"])] or sorted(set(ratings["scheme"]))
-if len(known) > 1:
-    ratings = ratings[ratings["scheme"] == urls.choose("scheme", t("filter.scheme"), known, show=str)]
 if figures.empty:
     st.info(t("overview.no_valid"), icon=":material/hourglass_empty:")
     st.page_link("collection.py", label=t("overview.see_collection"), icon=":material/sensors:")

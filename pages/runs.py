@@ -107,7 +107,11 @@ def flags(run: dict[str, Any]) -> None:
 
 def traces(shot: Snapshot, run: dict[str, Any]) -> None:
     """Power, load, memory and the arrival of the answer, on one axis of time."""
-    samples, phases, words = shot.frame("samples", run["run_id"]), spans(run), {"time": t("axis.time"), "chars": t("axis.chars")}
+    samples, phases, words = (
+        shot.frame("samples", run["run_id"]),
+        spans(run),
+        {"time": t("axis.time"), "chars": t("axis.chars")},
+    )
     st.subheader(t("runs.trace_title"))
     if phases:
         st.caption(t("runs.trace_caption", phases=i18n.joined(
@@ -162,7 +166,12 @@ def energy(run: dict[str, Any]) -> None:
 def texts(run: dict[str, Any]) -> None:
     """Prompt and answer exactly as they were: shown as text, never as markup."""
     st.subheader(t("runs.texts_title"))
-    for name, column in (("prompt", "prompt"), ("answer", "output_text"), ("thinking", "thinking_text"), ("reference", "reference")):
+    for name, column in (
+        ("prompt", "prompt"),
+        ("answer", "output_text"),
+        ("thinking", "thinking_text"),
+        ("reference", "reference"),
+    ):
         if run[column]:
             st.caption(t(f"runs.{name}"))
             st.code(run[column], language=None, wrap_lines=True)

@@ -21,10 +21,10 @@ def grade_svg(grade: str | None, *, provisional: bool = False) -> str:
     known = grade in GRADE_COLOURS
     letter = str(grade) if known else _NONE
     fill = GRADE_COLOURS[letter] if known else "none"
-    tip = 92 - 5 * GRADES.index(letter) if known else 60
+    tip = 84 - 4 * GRADES.index(letter) if known else 56
     rim = f'stroke="{NEUTRAL}" stroke-width="2"' + (' stroke-dasharray="5 3"' if provisional or not known else "")
     shape = f'<path d="M3 3H{tip - 16}L{tip} {_HEIGHT // 2}L{tip - 16} {_HEIGHT - 3}H3Z" fill="{fill}" {rim}/>'
-    return _svg(100, shape, letter, (tip - 8) // 2, ink_on(fill) if known else NEUTRAL)
+    return _svg(88, shape, letter, (tip - 8) // 2, ink_on(fill) if known else NEUTRAL)
 
 
 def quality_svg(quality_class: str | None) -> str:

@@ -1,6 +1,7 @@
 """Charts as pure functions: a frame and the words in, an Altair chart out. Intervals are drawn, axes carry units.
 
-A frame's ``label`` column names a configuration. Missing values are not drawn, they are never zero.
+A frame's ``label`` column names a configuration. Missing values are not drawn, they are never zero. Colours of series come
+from the theme (.streamlit/config.toml), which has a set for light and one for dark.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ __all__ = ["bars", "classes", "pareto", "quality_energy", "strip", "tokens", "tr
 
 _PHASES = ("#E69F00", "#56B4E9", "#009E73")
 _NO_LETTER = "–"
+_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross")
 
 
 def pareto(frame: pd.DataFrame, cost: str, gain: str) -> pd.DataFrame:
@@ -73,16 +75,25 @@ def quality_energy(frame: pd.DataFrame, words: Mapping[str, str], *, front: bool
     """
     rows = frame.dropna(subset=["joules_per_success", "quality"]).copy()
     rows["letter"] = rows["grade"].fillna(_NO_LETTER) if "grade" in rows else _NO_LETTER
-    rows["text"] = [label if letter == _NO_LETTER else f"{letter} · {label}"
-                    for label, letter in zip(rows["label"], rows["letter"], strict=True)]  # fmt: skip
     low, high = _padded([*rows["joules_per_success_low"], *rows["joules_per_success"]],
                         [*rows["joules_per_success_high"], *rows["joules_per_success"]])  # fmt: skip
     scale = alt.Scale(type="log", domain=[low, high], nice=False)
     x = alt.X("joules_per_success:Q", scale=scale, axis=alt.Axis(title=words["joules"], format="~s", tickCount=5))
-    unit = alt.Scale(domain=_tenths(rows["quality_low"].fillna(rows["quality"]), rows["quality_high"].fillna(rows["quality"])))
+    unit = alt.Scale(
+        domain=_tenths(rows["quality_low"].fillna(rows["quality"]), rows["quality_high"].fillna(rows["quality"]))
+    )
     y = alt.Y("quality:Q", scale=unit, axis=alt.Axis(title=words["quality"], format=".1f", tickCount=5))
     order = list(rows["label"])
-    colour = alt.Color("label:N", sort=order, legend=None, scale=alt.Scale(domain=order, range=_cycled(len(order))))
+    legend = alt.Legend(
+        orient="bottom", columns=1 if len(order) <= 6 else 2, title=None, labelLimit=300, symbolSize=110
+    )
+    colour = alt.Color("label:N", sort=order, legend=legend, scale=alt.Scale(domain=order))
+    shape = alt.Shape(
+        "label:N",
+        sort=order,
+        legend=legend,
+        scale=alt.Scale(domain=order, range=[_SHAPES[n % len(_SHAPES)] for n in range(len(order))]),
+    )
     base = alt.Chart(rows)
     tooltip = [
         alt.Tooltip("label:N", title=words["configuration"]), alt.Tooltip("letter:N", title=words["grade"]),
@@ -92,44 +103,45 @@ def quality_energy(frame: pd.DataFrame, words: Mapping[str, str], *, front: bool
     layers: list[alt.Chart] = []
     if front:
         best = pareto(rows, "joules_per_success", "quality")
-        layers.append(alt.Chart(best).mark_line(interpolate="step-after", strokeDash=[6, 4], color=NEUTRAL).encode(x=x, y=y))
+        layers.append(
+            alt.Chart(best).mark_line(interpolate="step-after", strokeDash=[6, 4], color=NEUTRAL).encode(x=x, y=y)
+        )
     layers += [
         base.mark_rule(strokeWidth=2).encode(
             x=alt.X("joules_per_success_low:Q", scale=scale), x2="joules_per_success_high:Q", y=y, color=colour),
         base.mark_rule(strokeWidth=2).encode(x=x, y=alt.Y("quality_low:Q", scale=unit), y2="quality_high:Q", color=colour),
-        base.mark_point(size=130, filled=True, opacity=1).encode(
-            x=x, y=y, color=colour, tooltip=tooltip, shape=alt.Shape("label:N", sort=order, legend=None)),
-        *_names(rows, x, y, (low * high) ** 0.5, colour),
+        base.mark_point(size=140, filled=True, opacity=1).encode(x=x, y=y, color=colour, tooltip=tooltip, shape=shape),
+        base.mark_text(align="left", dx=9, dy=-12, fontSize=15, fontWeight="bold").encode(x=x, y=y, text="letter:N", color=colour),
     ]  # fmt: skip
-    return alt.layer(*layers).properties(height=360)
+    return alt.layer(*layers).properties(height=350 + 22 * (len(order) if len(order) <= 6 else -(-len(order) // 2)))
 
 
-def bars(frame: pd.DataFrame, value: str, words: Mapping[str, str], *, zero_to_one: bool = False) -> alt.FacetChart:
-    """``value`` of every configuration by task, with its 95 % interval, one row of the picture for each task.
+def bars(frame: pd.DataFrame, value: str, words: Mapping[str, str], *, zero_to_one: bool = False) -> alt.LayerChart:
+    """``value`` of every configuration in one task, with its 95 % interval.
 
     Args:
-        frame: ``label task_name`` and ``value``, ``value_low``, ``value_high``.
+        frame: ``label`` and ``value``, ``value_low``, ``value_high``.
         value: the column to draw.
-        words: ``value`` axis title, ``configuration``, ``task``.
+        words: ``title`` of the picture, ``value`` axis title, ``configuration``.
         zero_to_one: whether the axis is that of a quality.
     """
     rows = frame.dropna(subset=[value])
     order = list(dict.fromkeys(rows["label"]))
     scale = alt.Scale(domain=[0, 1]) if zero_to_one else alt.Scale(zero=True)
-    y = alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labels=True, ticks=False, labelLimit=170))
-    colour = alt.Color("label:N", sort=order, legend=None, scale=alt.Scale(domain=order, range=_cycled(len(order))))
+    y = alt.Y("label:N", sort=order, title=None, axis=alt.Axis(ticks=False, labelLimit=190))
+    colour = alt.Color("label:N", sort=order, legend=None, scale=alt.Scale(domain=order))
     base = alt.Chart(rows)
-    tooltip = [alt.Tooltip("label:N", title=words["configuration"]), alt.Tooltip("task_name:N", title=words["task"]),
+    tooltip = [alt.Tooltip("label:N", title=words["configuration"]),
                alt.Tooltip(f"{value}:Q", title=words["value"], format=".3~g")]  # fmt: skip
     bar = base.mark_bar(height={"band": 0.62}, opacity=0.75).encode(
-        x=alt.X(f"{value}:Q", scale=scale, axis=alt.Axis(title=words["value"], tickCount=5)), y=y, color=colour, tooltip=tooltip
+        x=alt.X(f"{value}:Q", scale=scale, axis=alt.Axis(title=words["value"], tickCount=5)),
+        y=y,
+        color=colour,
+        tooltip=tooltip,
     )
     rule = base.mark_rule(strokeWidth=2.5, color=NEUTRAL).encode(x=f"{value}_low:Q", x2=f"{value}_high:Q", y=y)
-    return alt.layer(bar, rule).properties(height=26 * max(1, len(order))).facet(
-        row=alt.Row("task_name:N", title=None, header=alt.Header(labelAngle=0, labelAlign="left", labelOrient="top",
-                                                                 labelFontWeight="bold", labelFontSize=13)),
-        spacing=14,
-    )  # fmt: skip
+    title = alt.TitleParams(words["title"], anchor="start", fontSize=14)
+    return alt.layer(bar, rule).properties(height=100 + 28 * max(1, len(order)), title=title)
 
 
 def trace(samples: pd.DataFrame, series: Mapping[str, str], title: str, spans: Mapping[str, tuple[float, float]],
@@ -151,18 +163,23 @@ def trace(samples: pd.DataFrame, series: Mapping[str, str], title: str, spans: M
     start = min(0.0, float(samples["t_s"].min()))
     x, x_from = _time(start, end, words["time"]), _time(start, end, words["time"], "from")
     names = [series[field] for field in known]
-    colour = alt.Color("name:N", sort=names, title=None, scale=alt.Scale(domain=names, range=list(SERIES[: len(names)])),
-                       legend=alt.Legend(orient="top", direction="horizontal") if len(names) > 1 else None)  # fmt: skip
+    colour = alt.Color("name:N", sort=names, title=None, scale=alt.Scale(domain=names),
+                       legend=alt.Legend(orient="top", columns=2, symbolType="stroke", symbolSize=300,
+                                         symbolStrokeWidth=3, labelLimit=260) if len(names) > 1 else None)  # fmt: skip
     y = alt.Y("value:Q", axis=alt.Axis(title=title, tickCount=4, format="~s", minExtent=44, maxExtent=44))
     layers = _phases(spans, x_from)
     if baseline is not None:
-        layers.append(alt.Chart(pd.DataFrame({"value": [baseline]})).mark_rule(strokeDash=[5, 4], color=NEUTRAL).encode(y="value:Q"))
-    layers.append(alt.Chart(long).mark_line(strokeWidth=2, interpolate="linear", point=len(long) < 200).encode(
+        layers.append(
+            alt.Chart(pd.DataFrame({"value": [baseline]}))
+            .mark_rule(strokeDash=[5, 4], color=NEUTRAL)
+            .encode(y="value:Q")
+        )
+    layers.append(alt.Chart(long).mark_line(strokeWidth=2, interpolate="linear", point=len(samples) < 3).encode(
         x=x, y=y, color=colour, strokeDash=alt.StrokeDash("name:N", sort=names, legend=None),
         tooltip=[alt.Tooltip("t_s:Q", title=words["time"], format=".2f"), alt.Tooltip("name:N", title=" "),
                  alt.Tooltip("value:Q", title=title, format=".3~s")],
     ))  # fmt: skip
-    return alt.layer(*layers).properties(height=190)
+    return alt.layer(*layers).properties(height=190 if len(names) < 2 else 240)
 
 
 def tokens(t_s: Sequence[float], chars: Sequence[int], spans: Mapping[str, tuple[float, float]],
@@ -179,7 +196,7 @@ def tokens(t_s: Sequence[float], chars: Sequence[int], spans: Mapping[str, tuple
     last = max([*(stop for _, stop in spans.values()), float(rows["t_s"].max()), end or 0.0], default=1.0)
     x, x_from = _time(0.0, last, words["time"]), _time(0.0, last, words["time"], "from")
     y = alt.Y("chars:Q", axis=alt.Axis(title=words["chars"], tickCount=4, minExtent=44, maxExtent=44))
-    line = alt.Chart(rows).mark_line(interpolate="step-after", strokeWidth=2, color=SERIES[0]).encode(x=x, y=y)
+    line = alt.Chart(rows).mark_line(interpolate="step-after", strokeWidth=2).encode(x=x, y=y)
     ticks = alt.Chart(rows).mark_tick(thickness=1, height=14, color=NEUTRAL).encode(
         x=x, y=alt.datum(0), tooltip=[alt.Tooltip("t_s:Q", title=words["time"], format=".3f")])  # fmt: skip
     return alt.layer(*_phases(spans, x_from), line, ticks).properties(height=170)
@@ -189,12 +206,12 @@ def strip(frame: pd.DataFrame, words: Mapping[str, str]) -> alt.Chart:
     """Counts of states as one stacked bar: ``state_name`` and ``n``, coloured in the order of the rows."""
     order = list(frame["state_name"])
     return alt.Chart(frame).mark_bar(height=26).encode(
-        x=alt.X("n:Q", stack="zero", axis=alt.Axis(title=words["count"], tickMinStep=1)),
+        x=alt.X("n:Q", stack="zero", axis=None),
         color=alt.Color("state_name:N", sort=order, title=None, legend=alt.Legend(orient="top"),
                         scale=alt.Scale(domain=order, range=[SERIES[0], "#BDBDBD", SERIES[1], SERIES[3]][: len(order)])),
         order=alt.Order("position:Q"),
         tooltip=[alt.Tooltip("state_name:N", title=" "), alt.Tooltip("n:Q", title=words["count"])],
-    ).properties(height=90)  # fmt: skip
+    ).properties(height=96)  # fmt: skip
 
 
 def _time(start: float, end: float, title: str, field: str = "t_s") -> alt.X:
@@ -203,7 +220,11 @@ def _time(start: float, end: float, title: str, field: str = "t_s") -> alt.X:
 
 def _phases(spans: Mapping[str, tuple[float, float]], x: alt.X) -> list[alt.Chart]:
     """A pale ground for each phase; literal colours, so that the layers above keep their own scale."""
-    tooltip = [alt.Tooltip("phase:N", title=" "), alt.Tooltip("from:Q", format=".2f"), alt.Tooltip("to:Q", format=".2f")]
+    tooltip = [
+        alt.Tooltip("phase:N", title=" "),
+        alt.Tooltip("from:Q", format=".2f"),
+        alt.Tooltip("to:Q", format=".2f"),
+    ]
     return [
         alt.Chart(pd.DataFrame([{"phase": phase, "from": start, "to": stop}])).mark_rect(color=colour, opacity=0.15).encode(
             x=x, x2="to:Q", tooltip=tooltip)
@@ -211,26 +232,8 @@ def _phases(spans: Mapping[str, tuple[float, float]], x: alt.X) -> list[alt.Char
     ]  # fmt: skip
 
 
-def _names(rows: pd.DataFrame, x: alt.X, y: alt.Y, middle: float, colour: alt.Color) -> list[alt.Chart]:
-    """Names beside the points: on the side where there is room, in turn above and below."""
-    placed = rows.sort_values("joules_per_success").reset_index(drop=True)
-    layers = []
-    for above in (True, False):
-        for left in (True, False):
-            part = placed[((placed.index % 2 == 0) == above) & ((placed["joules_per_success"] <= middle) == left)]
-            if len(part):
-                mark = alt.Chart(part).mark_text(align="left" if left else "right", dx=8 if left else -8, limit=230,
-                                                 dy=-13 if above else 15, fontSize=12, fontWeight=600)  # fmt: skip
-                layers.append(mark.encode(x=x, y=y, text="text:N", color=colour))
-    return layers
-
-
 def _grade_scale() -> alt.Scale:
     return alt.Scale(domain=list(GRADES), range=list(GRADE_COLOURS.values()))
-
-
-def _cycled(count: int) -> list[str]:
-    return [SERIES[n % len(SERIES)] for n in range(count)]
 
 
 def _padded(lows: Sequence[float], highs: Sequence[float], factor: float = 1.35) -> tuple[float, float]:

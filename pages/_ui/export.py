@@ -24,7 +24,9 @@ def view_csv(frame: pd.DataFrame) -> bytes:
     for name in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[name]):
             safe[name] = [
-                "'" + v if isinstance(v, str) and v.startswith(_FORMULA) else ("; ".join(v) if isinstance(v, list) else v)
+                "'" + v
+                if isinstance(v, str) and v.startswith(_FORMULA)
+                else ("; ".join(v) if isinstance(v, list) else v)
                 for v in safe[name]
             ]
     return safe.to_csv(index=False).encode("utf-8-sig")

@@ -60,10 +60,10 @@ def code_text(group: str, code: object) -> str:
 
 
 def number(value: object, digits: int = 3) -> str:
-    """``value`` with so many significant digits."""
+    """``value`` with at most so many significant digits."""
     if _missing(value):
         return MISSING
-    return str(format_decimal(float(value), format="@" * digits, locale=_locale()))  # type: ignore[arg-type]
+    return str(format_decimal(float(value), format="@" + "#" * (digits - 1), locale=_locale()))  # type: ignore[arg-type]
 
 
 def count(value: object) -> str:

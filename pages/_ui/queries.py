@@ -19,7 +19,9 @@ SELECT (SELECT count(*) FROM runs) AS runs, (SELECT count(*) FROM v_runs_valid) 
     return {name: int(row[name]) for name in row.index}
 
 
-def figures(store: Store, campaign: str | None = None, load: str | None = None, language: str | None = None) -> pd.DataFrame:
+def figures(
+    store: Store, campaign: str | None = None, load: str | None = None, language: str | None = None
+) -> pd.DataFrame:
     """Medians and means of the answers that count, by cohort, configuration and task, and over all tasks (``overall``).
 
     ``energy_j`` is the mean of one answer, ``quality`` the mean over the scored ones; None where nothing is known.

@@ -10,7 +10,7 @@ import pandas as pd
 from pages._ui import badge, i18n
 from pages._ui.i18n import code_text, interval, joined, percent, t
 
-__all__ = ["certainty", "grade_range", "labels", "leaderboard", "newest_scheme", "notes", "reasons", "shown"]
+__all__ = ["certainty", "grade_range", "labels", "leaderboard", "notes", "reasons", "schemes", "shown"]
 
 
 def labels(configurations: Sequence[str]) -> dict[str, str]:
@@ -21,15 +21,10 @@ def labels(configurations: Sequence[str]) -> dict[str, str]:
 
 
 def reasons(value: object) -> list[str]:
-    """The reasons of a rating row in the reader's language."""
+    """The reasons of a rating row in the reader's language (English where it was stored in English only)."""
     entries = json.loads(value) if isinstance(value, str) else []
-    spoken = i18n.language()
-    return [str(entry.get(f"text_{spoken}") or _reason(entry)) for entry in entries]
-
-
-def _reason(entry: dict[str, str]) -> str:
-    known = i18n.catalogue(i18n.language()).get(f"reason.{entry['code']}")
-    return known if known and i18n.language() != "en" else entry.get("text") or known or entry["code"]
+    key = "text_zh" if i18n.language() == "zh" else "text"
+    return [str(entry.get(key) or entry["text"]) for entry in entries]
 
 
 def grade_range(low: object, high: object) -> str:
@@ -45,11 +40,11 @@ def notes(demo: object, tier: object) -> list[str]:
     return found + ([t("label.estimated")] if "estimated" in str(tier) else [])
 
 
-def newest_scheme(ratings: pd.DataFrame, schemes: pd.DataFrame) -> pd.DataFrame:
-    """Only the rows of the scheme that was stored last, in each cohort; ``schemes`` is newest first."""
-    order = {name: n for n, name in enumerate(schemes["scheme"])}
-    place = ratings["scheme"].map(order).fillna(len(order))
-    return ratings[place == place.groupby(ratings["cohort"]).transform("min")]
+def schemes(ratings: pd.DataFrame) -> list[str]:
+    """The schemes of ratings, those that give letters first, then by the time of the newest rating."""
+    found = ratings.groupby("scheme").agg(letters=("grade", "count"), newest=("rated_at", "max")).reset_index()
+    found["lettered"] = found["letters"] > 0
+    return list(found.sort_values(["lettered", "newest", "scheme"], ascending=[False, False, True])["scheme"])
 
 
 def leaderboard(ratings: pd.DataFrame, figures: pd.DataFrame) -> pd.DataFrame:
@@ -63,7 +58,11 @@ def leaderboard(ratings: pd.DataFrame, figures: pd.DataFrame) -> pd.DataFrame:
     rows["model"] = rows["model"].fillna(rows["configuration"].str.rsplit("#", n=1).str[0])
     rows["label"] = rows["configuration"].map(labels(list(rows["configuration"])))
     rows["unlettered"] = rows["grade"].isna()
-    return rows.sort_values(["unlettered", "eei", "configuration"], na_position="last").drop(columns="unlettered").reset_index(drop=True)
+    return (
+        rows.sort_values(["unlettered", "eei", "configuration"], na_position="last")
+        .drop(columns="unlettered")
+        .reset_index(drop=True)
+    )
 
 
 def certainty(row: pd.Series) -> str:
@@ -71,7 +70,9 @@ def certainty(row: pd.Series) -> str:
     if not isinstance(row["grade"], str):
         return i18n.MISSING
     spans = row["grade_low"] != row["grade_high"]
-    return joined([percent(row["grade_probability"]), grade_range(row["grade_low"], row["grade_high"]) if spans else ""])
+    return joined(
+        [percent(row["grade_probability"]), grade_range(row["grade_low"], row["grade_high"]) if spans else ""]
+    )
 
 
 def shown(rows: pd.DataFrame) -> pd.DataFrame:
@@ -79,22 +80,28 @@ def shown(rows: pd.DataFrame) -> pd.DataFrame:
     provisional = rows["status"] == "provisional"
     grade = rows["grade"].where(rows["grade"].notna(), None)
     low, high = rows["joules_per_success_low"], rows["joules_per_success_high"]
-    return pd.DataFrame({
-        "badge": [badge.data_uri(badge.grade_svg(g, provisional=p)) for g, p in zip(grade, provisional, strict=True)],
-        "label": rows["label"],
-        "certainty": [certainty(row) for _, row in rows.iterrows()],
-        "joules": rows["joules_per_success"].map(_three),
-        "joules_interval": [interval(a, b) for a, b in zip(low, high, strict=True)],
-        "quality_badge": [badge.data_uri(badge.quality_svg(q if isinstance(q, str) else None)) for q in rows["quality_class"]],
-        "quality": rows["quality"].round(3),
-        "speed": rows["decode_tokens_per_s"].map(_three),
-        "ttft": rows["ttft_s"].map(_three),
-        "status": [code_text("status", s) for s in rows["status"]],
-        "notes": [notes(d, e) for d, e in zip(rows["demo"], rows["energy_tier"], strict=True)],
-        "eqr": rows["eqr_per_kj"].map(_three),
-        "items": rows["n_items"].astype("Int64"),
-        "why": [" ".join(reasons(r)) for r in rows["reasons"]],
-    })
+    return pd.DataFrame(
+        {
+            "badge": [
+                badge.data_uri(badge.grade_svg(g, provisional=p)) for g, p in zip(grade, provisional, strict=True)
+            ],
+            "label": rows["label"],
+            "certainty": [certainty(row) for _, row in rows.iterrows()],
+            "joules": rows["joules_per_success"].map(_three),
+            "joules_interval": [interval(a, b) for a, b in zip(low, high, strict=True)],
+            "quality_badge": [
+                badge.data_uri(badge.quality_svg(q if isinstance(q, str) else None)) for q in rows["quality_class"]
+            ],
+            "quality": rows["quality"].round(3),
+            "speed": rows["decode_tokens_per_s"].map(_three),
+            "ttft": rows["ttft_s"].map(_three),
+            "status": [code_text("status", s) for s in rows["status"]],
+            "notes": [notes(d, e) for d, e in zip(rows["demo"], rows["energy_tier"], strict=True)],
+            "eqr": rows["eqr_per_kj"].map(_three),
+            "items": rows["n_items"].astype("Int64"),
+            "why": [" ".join(reasons(r)) for r in rows["reasons"]],
+        }
+    )
 
 
 def _three(value: float) -> float:

@@ -54,7 +54,9 @@ def choose(name: str, label: str, options: Sequence[str], *, show: Callable[[str
     if key not in st.session_state:
         st.session_state[key] = current
     if pick == "segments":
-        chosen = st.segmented_control(label, codes, format_func=words.__getitem__, key=key, required=True, on_change=store)
+        chosen = st.segmented_control(
+            label, codes, format_func=words.__getitem__, key=key, required=True, on_change=store
+        )
     else:
         chosen = st.selectbox(label, codes, format_func=words.__getitem__, key=key, on_change=store)
     return None if chosen == _ANY else chosen
@@ -76,5 +78,11 @@ def choose_many(name: str, label: str, options: Sequence[str], *, show: Callable
     st.session_state[key] = [value for value in st.session_state[key] if value in options]
     words = {code: show(code) for code in options}
     return st.multiselect(
-        label, list(options), format_func=words.__getitem__, key=key, on_change=store, max_selections=most, placeholder=placeholder
+        label,
+        list(options),
+        format_func=words.__getitem__,
+        key=key,
+        on_change=store,
+        max_selections=most,
+        placeholder=placeholder,
     )

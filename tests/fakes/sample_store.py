@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from db import Store
+from rating import Basket, Member, Scheme
 
 NOW = datetime(2026, 11, 22, 20, 30, tzinfo=UTC)
 GPU_COHORT = "AMD Ryzen 9 7950X | NVIDIA GeForce RTX 4090 450 W | linux | ollama 0.32 | gpu+cpu | counter"
@@ -77,7 +78,10 @@ def build(path: Path, *, items: int = 16, repeats: int = 2, ratings: bool = True
 
 
 def _machine() -> dict[str, object]:
-    fingerprint = {"cpu_model": "AMD Ryzen 9 7950X", "gpus": [{"name": "NVIDIA GeForce RTX 4090", "power_limit_w": 450}]}
+    fingerprint = {
+        "cpu_model": "AMD Ryzen 9 7950X",
+        "gpus": [{"name": "NVIDIA GeForce RTX 4090", "power_limit_w": 450}],
+    }
     return {
         "machine_id": "machine-1", "cpu_model": "AMD Ryzen 9 7950X", "os_family": "linux", "fingerprint": fingerprint,
         "first_seen_at": NOW - timedelta(days=9),
@@ -109,7 +113,7 @@ def _configuration(model: str) -> dict[str, object]:
         "digest": hashlib.sha256(model.encode()).hexdigest(), "parameter_count": parameters,
         "quantization": quantization, "context_length": 4096, "options": {"temperature": 0.7, "num_ctx": 4096},
         "engine": "pocket" if demo else "ollama", "engine_version": "0.1" if demo else "0.32.15",
-        "model_size_bytes": int(parameters * 0.6), "demo": demo, "first_seen_at": NOW - timedelta(days=5),
+        "model_size_bytes": int(parameters * {"Q4_K_M": 0.6, "Q4_0": 0.58, "Q8_0": 1.06}.get(quantization, 4.0)), "demo": demo, "first_seen_at": NOW - timedelta(days=5),
     }  # fmt: skip
 
 
@@ -269,8 +273,8 @@ def _scores(rng: np.random.Generator, run: dict[str, object]) -> list[dict[str, 
 
 
 def _scheme() -> dict[str, object]:
-    return {"name": SCHEME, "basket": [configuration_id(m) for m in list(MODELS)[:3]], "draws": 2000,
-            "tasks": {"qa": 0.5, "summary": 0.5}}  # fmt: skip
+    basket = Basket("sample", tuple(Member(model, MODELS[model][3]) for model in list(MODELS)[:3]))
+    return Scheme(SCHEME, baskets=(basket,), weights=(("qa", 0.5), ("summary", 0.5))).definition()
 
 
 # model, status, letter, probability, range, EEI, J per success, quality, class, reasons
@@ -282,10 +286,10 @@ _RATED = (
     ("pocket-large", "provisional", "B", 0.88, "A", "C", 0.21, 5.1, 0.31, "E", ("energy_estimated", "own_basket")),
 )
 _REASONS = {
-    "uncertain_grade": "The letter is less than 90 % certain.",
-    "too_few_items": "Only 8 items are valid; 30 are needed.",
-    "energy_estimated": "The energy is estimated, not measured.",
-    "own_basket": "The basket is this store's own.",
+    "uncertain_grade": ("the letter has a probability of 71 %, 90 % is needed", "该等级的概率为 71%，需要达到 90%"),
+    "too_few_items": ("8 items, 30 are needed", "只有 8 道题，需要 30 道"),
+    "energy_estimated": ("the energy is estimated, not measured", "能耗是估算值而非实测"),
+    "own_basket": ("the reference is this data's own", "参照对象是本数据自己的配置"),
 }
 
 
@@ -306,7 +310,7 @@ def _ratings() -> list[dict[str, object]]:
                 "quality_low": quality - 0.05, "quality_high": quality + 0.05, "quality_class": q_class,
                 "energy_j": x * factor * quality, "n_items": 8 if status == "unrated" else 32, "n_repeats": 2.0,
                 "rank_low": rank, "rank_high": min(rank + 1, 5),
-                "reasons": [{"code": code, "text": _REASONS[code]} for code in reasons],
+                "reasons": [{"code": c, "text": _REASONS[c][0], "text_zh": _REASONS[c][1]} for c in reasons],
                 "items_needed": 22 if status == "unrated" else None,
             } | {k: config[k] for k in ("model", "digest", "family", "parameter_count", "quantization",
                                         "context_length", "engine", "engine_version")})  # fmt: skip

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +15,13 @@ from typing import Any
 
 from safetensors import safe_open
 
+from collector.errors import EngineError
 from collector.pocket import registry, wire
 from collector.pocket.api import ApiError, parse_model_name
 
-__all__ = ["DEMONSTRATION", "Catalog", "ModelCard"]
+__all__ = ["DEMONSTRATION", "Catalog", "ModelCard", "reading"]
+
+_log = logging.getLogger(__name__)
 
 FILES = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 DEMONSTRATION = (
@@ -33,9 +38,33 @@ _PARTS = {
 }  # fmt: skip
 
 
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Names the folder in whatever goes wrong while it is read.
+
+    Raises:
+        EngineError: a file is missing, unreadable or not what it should be.
+    """
+    try:
+        yield
+    except EngineError:
+        raise
+    except Exception as error:  # tokenizers and safetensors have no base class of their own below Exception
+        _log.warning("model folder %s: %r", folder, error)
+        raise EngineError(
+            f"The model folder {folder} cannot be used ({type(error).__name__}: {error}); restore it or run "
+            "'python -m collector pocket train'.",
+            f"模型目录 {folder} 无法使用（{type(error).__name__}：{error}）；请恢复该目录，或运行 "
+            "python -m collector pocket train。",
+        ) from error
+
+
 @dataclass(frozen=True)
 class ModelCard:
-    """One model on disk: its full name (``name:tag``) and folder."""
+    """One model on disk: its full name (``name:tag``) and folder.
+
+    What is read from the folder can raise :class:`collector.errors.EngineError`.
+    """
 
     name: str
     folder: Path
@@ -51,13 +80,16 @@ class ModelCard:
         return str(self._json("tokenizer_config.json").get("chat_template") or "")
 
     def _json(self, name: str) -> dict[str, Any]:
-        value: dict[str, Any] = json.loads((self.folder / name).read_text(encoding="utf-8"))
-        return value
+        with reading(self.folder):
+            value = json.loads((self.folder / name).read_text(encoding="utf-8"))
+            if not isinstance(value, dict):
+                raise ValueError(f"{name} holds no JSON object")
+            return value
 
     @cached_property
     def tensors(self) -> list[tuple[str, str, list[int]]]:
         """Name, type and shape of every stored tensor."""
-        with safe_open(str(self.folder / "model.safetensors"), framework="np") as file:
+        with reading(self.folder), safe_open(str(self.folder / "model.safetensors"), framework="np") as file:
             slices = {name: file.get_slice(name) for name in sorted(file.keys())}
             return [(name, part.get_dtype(), list(part.get_shape())) for name, part in slices.items()]
 
@@ -74,7 +106,8 @@ class ModelCard:
     @property
     def context_length(self) -> int:
         """Tokens the model was trained for."""
-        return int(self.config["max_position_embeddings"])
+        with reading(self.folder):
+            return int(self.config["max_position_embeddings"])
 
     @property
     def size_bytes(self) -> int:
@@ -110,26 +143,26 @@ class ModelCard:
 
     def tag_entry(self) -> dict[str, Any]:
         """One entry of ``/api/tags``."""
-        return {
-            "name": self.name, "model": self.name, "modified_at": self.modified_at, "size": self.size_bytes,
-            "digest": self.digest, "details": self.details(lengths=True), "capabilities": ["completion"],
-        }  # fmt: skip
+        with reading(self.folder):
+            return {
+                "name": self.name, "model": self.name, "modified_at": self.modified_at, "size": self.size_bytes,
+                "digest": self.digest, "details": self.details(lengths=True), "capabilities": ["completion"],
+            }  # fmt: skip
 
     def show(self) -> dict[str, Any]:
         """The answer of ``/api/show``."""
-        template = self.chat_template or PLAIN_TEMPLATE
-        return {
-            "license": DEMONSTRATION,
-            "modelfile": f"# {DEMONSTRATION}\n# FROM {self.name}\n\nFROM {self.folder.name}\n",
-            "template": template,
-            "details": self.details(),
-            "model_info": self._model_info(),
-            "tensors": [
-                {"name": _gguf_name(name), "type": kind, "shape": shape[::-1]} for name, kind, shape in self.tensors
-            ],
-            "capabilities": ["completion"],
-            "modified_at": self.modified_at,
-        }
+        with reading(self.folder):
+            tensors = [{"name": _gguf_name(n), "type": kind, "shape": shape[::-1]} for n, kind, shape in self.tensors]
+            return {
+                "license": DEMONSTRATION,
+                "modelfile": f"# {DEMONSTRATION}\n# FROM {self.name}\n\nFROM {self.folder.name}\n",
+                "template": self.chat_template or PLAIN_TEMPLATE,
+                "details": self.details(),
+                "model_info": self._model_info(),
+                "tensors": tensors,
+                "capabilities": ["completion"],
+                "modified_at": self.modified_at,
+            }
 
     def _model_info(self) -> dict[str, Any]:
         config = self.config

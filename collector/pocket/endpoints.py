@@ -10,11 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from collector.errors import EngineError
 from collector.pocket import api, wire
 from collector.pocket.answers import Task, chunks, join, prompt_of
 from collector.pocket.api import ApiError, ChatRequest, GenerateRequest, RunnerOptions
-from collector.pocket.catalog import Catalog, ModelCard
+from collector.pocket.catalog import Catalog, ModelCard, reading
 from collector.pocket.faults import Fault, FaultScript
 from collector.pocket.scheduler import LoadedModel, Scheduler
 
@@ -81,10 +80,9 @@ class Endpoints:
     def _load(self, name: str, options: RunnerOptions) -> Runner:
         from collector.pocket.runner import Runner
 
-        try:
-            return Runner(self.catalog.find(name).folder, options.num_ctx, options.num_thread)
-        except EngineError as error:
-            raise ApiError(500, error.en) from error
+        folder = self.catalog.find(name).folder
+        with reading(folder):
+            return Runner(folder, options.num_ctx, options.num_thread)
 
     # --- inventory ---------------------------------------------------------------------------------------------
     def root(self, body: bytes, reply: Reply) -> None:
@@ -218,8 +216,7 @@ class Endpoints:
                     reply.send_lines(fault.apply(map(wire.encode, parts()), reply.gone))
                 else:
                     whole = wire.encode(join(endpoint, parts(), request.model))
-                    for body in fault.apply(iter([whole]), reply.gone):
-                        reply.send_body(body)
+                    reply.send_body(b"".join(fault.apply(iter([whole]), reply.gone)))
 
 
 def _name_in(body: bytes) -> str:

@@ -33,8 +33,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
+from collector.errors import UsageError
 from collector.pocket.api import SCHEDULER_BUSY, ApiError
 
 __all__ = ["ENVIRONMENT", "KINDS", "CutStream", "Fault", "FaultScript"]
@@ -94,11 +95,12 @@ class Fault:
         """
         if self.kind == "hang_first":
             _hang(gone)
-            return
+        struck = False
         for number, line in enumerate(lines):
             if self.kind == "drip":
                 time.sleep(self.delay_s)
-            if number == self.after or b'"done":true' in line:  # a short answer does not get away
+            if not struck and (number == self.after or b'"done":true' in line):  # a short answer does not get away
+                struck = True
                 if self.kind in {"hang_mid", "silent_end", "cut", "crash", "error_line"}:
                     yield from self._end(gone)
                     return
@@ -136,9 +138,10 @@ class Fault:
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _hang(gone: Callable[[], bool]) -> None:
+def _hang(gone: Callable[[], bool]) -> NoReturn:
     while not gone():
         time.sleep(0.02)
+    raise CutStream
 
 
 class FaultScript:
@@ -160,13 +163,19 @@ class FaultScript:
         """The script in ``ENERGY_RATING_POCKET_FAULTS``; empty when the variable is not set.
 
         Raises:
-            ValueError: it is not a JSON list of known faults.
+            UsageError: it is not a JSON list of known faults.
         """
         text = os.environ.get(ENVIRONMENT, "[]")
-        entries = json.loads(text)
-        if not isinstance(entries, list):
-            raise ValueError(f"{ENVIRONMENT} must be a JSON list")
-        return cls(entries)
+        try:
+            entries = json.loads(text)
+            if not isinstance(entries, list):
+                raise ValueError("not a list")
+            return cls(entries)
+        except (ValueError, TypeError, KeyError) as error:
+            raise UsageError(
+                f"{ENVIRONMENT} must be a JSON list of faults: {error}.",
+                f"{ENVIRONMENT} 必须是故障的 JSON 列表：{error}。",
+            ) from error
 
     def take(self, path: str) -> Fault:
         """The fault for the next request to ``path``; ``ok`` when the script is used up or meant for another."""

@@ -12,18 +12,19 @@ import os
 import select
 import signal
 import socket
+import socketserver
 import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 
-from collector.errors import UsageError
+from collector.errors import EngineError, UsageError
 from collector.pocket import wire
 from collector.pocket.api import ApiError
 from collector.pocket.endpoints import ROUTES, Endpoints
@@ -37,9 +38,13 @@ CHUNKED_FROM_BYTES = 2048  # Go answers with content-length only what fits its w
 JSON_TYPE = "application/json; charset=utf-8"
 
 
-class PocketServer(ThreadingHTTPServer):
-    """Serves the endpoints; ``stop`` ends streams and the serving thread."""
+class PocketServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """Serves the endpoints; ``stop`` ends streams and the serving thread.
 
+    Not ``http.server.HTTPServer``: that one asks the name service for the host's name before it listens.
+    """
+
+    allow_reuse_address = os.name != "nt"  # on Windows it would let another process take the port over
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
@@ -113,6 +118,8 @@ class _Handler(BaseHTTPRequestHandler):
                 ROUTES[path][self.command](self.server.endpoints, body, self)
         except ApiError as error:
             self.send_object({"error": error.message}, error.status)
+        except EngineError as error:
+            self.send_object({"error": error.en}, 500)
         except (ClientGone, CutStream, ConnectionError):
             self._cut()
 
@@ -135,12 +142,12 @@ class _Handler(BaseHTTPRequestHandler):
         total = 0
         while True:
             try:
-                size = int(self.rfile.readline(80).split(b";")[0], 16)
+                size = int(b"0x" + self.rfile.readline(80).split(b";")[0].strip(), 16)
             except ValueError as error:
                 self.close_connection = True
                 raise ApiError(400, "invalid byte in chunk length") from error
             total += size
-            if size < 0 or total > MAX_BODY_BYTES:
+            if total > MAX_BODY_BYTES:
                 self.close_connection = True
                 raise ApiError(413, "http: request body too large")
             if size == 0:
@@ -230,7 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refusals of the transport itself, in plain text."""
         self.close_connection = True
-        self.command = self.command or "GET"
+        self.command, self.request_version = self.command or "GET", "HTTP/1.1"
         with suppress(OSError):
             self.send_text(code, message or HTTPStatus(code).phrase)
 
@@ -240,7 +247,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _own_host(header: str | None) -> bool:
     """Whether the Host header names this machine: a web page that rebinds its name to 127.0.0.1 does not."""
-    name = (urlsplit(f"//{header or 'localhost'}").hostname or "").lower()
+    try:
+        name = (urlsplit(f"//{header or 'localhost'}").hostname or "").lower()
+    except ValueError:
+        return False
     with suppress(ValueError):
         return ipaddress.ip_address(name).is_loopback
     return name in {"localhost", socket.gethostname().lower()} or name.endswith(".localhost")
@@ -287,15 +297,22 @@ def serve(host: str, port: int, *, models: Mapping[str, Path] | None = None, fau
         server.server_close()
 
 
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: use a number from 0 to 65535")
+    return int(text)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line of the server process; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m collector.pocket.server", description="The embedded engine.")
     parser.add_argument("--host", default="127.0.0.1", help="loopback address to listen on (default 127.0.0.1)")
-    parser.add_argument("--port", type=int, default=0, help="port; 0 (default) picks a free one")
+    parser.add_argument("--port", type=_port, default=0, help="0 (default) picks a free one")
     parser.add_argument("--test-faults", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     try:
-        serve(options.host, options.port, faults=FaultScript.from_environment() if options.test_faults else None)
+        faults = FaultScript.from_environment() if options.test_faults else None
+        serve(options.host, options.port, faults=faults)
     except UsageError as error:
         print(error, file=sys.stderr)
         return error.exit_code

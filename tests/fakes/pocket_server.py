@@ -33,7 +33,7 @@ from collector.pocket.server import PocketServer
 from collector.pocket.text import byte_alphabet
 from collector.pocket.tokenizer import build
 
-__all__ = ["ANSWER", "ROOT", "pocket_process", "pocket_server", "tiny_models", "write_reciter"]
+__all__ = ["ANSWER", "ROOT", "pocket_process", "pocket_server", "running_server", "tiny_models", "write_reciter"]
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSWER = ("Power", " is", " energy", " per", " second:", " 功率", "是", "每秒", "的能量", "。")
@@ -104,14 +104,14 @@ def tiny_models() -> Mapping[str, Path]:
 
 
 @contextmanager
-def pocket_server(
+def running_server(
     *,
     models: Mapping[str, Path] | None = None,
     faults: Sequence[str | dict[str, Any]] = (),
     max_loaded: int = 1,
     max_queue: int = 512,
-) -> Iterator[str]:
-    """The server in a thread of this process; yields its URL.
+) -> Iterator[PocketServer]:
+    """The server in a thread of this process.
 
     Args:
         models: full name to folder; None for :func:`tiny_models`.
@@ -125,11 +125,18 @@ def pocket_server(
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield server.url
+        yield server
     finally:
         server.stop()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def pocket_server(**arguments: Any) -> Iterator[str]:
+    """As :func:`running_server`; yields the URL."""
+    with running_server(**arguments) as server:
+        yield server.url
 
 
 @contextmanager

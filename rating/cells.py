@@ -66,7 +66,7 @@ class Cells:
         cell_group = group[start]
         group_start = _starts(cell_group)
         slices = {}
-        for first, last in zip(group_start, np.append(group_start[1:], len(start)), strict=True):
+        for first, last in zip(group_start, [*group_start[1:], len(start)], strict=False):
             code = int(cell_group[first])
             place = Group(code // configurations // tasks, code // configurations % tasks, code % configurations)
             slices[place] = slice(int(first), int(last))

@@ -50,9 +50,11 @@ def test_another_model_changes_nothing_but_ranks(seed: int, others: list[float],
 @given(seeds, st.sampled_from((1 / 3600, 1000.0, 0.1, 7.3)))
 def test_the_unit_of_energy_moves_no_letter(seed: int, factor: float) -> None:
     # Exact class borders on purpose: base-1, base-2 and base-4 have an EEI of 1/2, 1 and 2.
-    answers = noisy(seed, BASE | {"mine": 3.1}) if seed % 2 else [
-        (model, f"i{item:03}", 0, joules, 1.0) for model, joules in BASE.items() for item in range(40)
-    ]
+    answers = (
+        noisy(seed, BASE | {"mine": 3.1})
+        if seed % 2
+        else [(model, f"i{item:03}", 0, joules, 1.0) for model, joules in BASE.items() for item in range(40)]
+    )
     scaled = [(m, i, r, joules * factor, q) for m, i, r, joules, q in answers]
     first, second = table(answers), table(scaled)
     for name, rating in first.items():

@@ -17,7 +17,7 @@ import duckdb
 
 from db.errors import StoreLocked, StoreUnusable
 
-__all__ = ["STORAGE_VERSION", "connect", "is_locked", "locked_error", "translated"]
+__all__ = ["STORAGE_VERSION", "connect", "is_locked", "locked_error", "translated", "unusable_error"]
 
 STORAGE_VERSION: Final = "v1.5.0"  # the oldest DuckDB that must open our files
 _HOLDER = re.compile(r"(?:held in|opened in|open in)\s+(?P<program>.+?)\s*\(PID (?P<pid>\d+)\)")
@@ -66,8 +66,8 @@ def locked_error(path: Path, error: duckdb.Error | None, timeout_s: float) -> St
     )
 
 
-def _unusable(path: Path, text: str) -> StoreUnusable:
-    """The sentence for what DuckDB says about a file that cannot be used."""
+def unusable_error(path: Path, text: str) -> StoreUnusable:
+    """The sentence about a file that cannot be used; ``text`` is what DuckDB or the system says."""
     lower = text.lower()
     if "with version number" in lower:
         return StoreUnusable(
@@ -99,7 +99,7 @@ def _unusable(path: Path, text: str) -> StoreUnusable:
 
 @contextmanager
 def translated(path: Path, timeout_s: float = 0.0) -> Iterator[None]:
-    """Turns what goes wrong with file and disk into the store's errors; errors of the SQL itself pass.
+    """Turns what DuckDB says about file and disk into the store's errors; errors of the SQL itself pass.
 
     Raises:
         StoreLocked: another program holds the file.
@@ -112,7 +112,5 @@ def translated(path: Path, timeout_s: float = 0.0) -> Iterator[None]:
             raise locked_error(path, error, timeout_s) from error
         text = str(error).lower()
         if isinstance(error, _BROKEN) or any(part in text for part in _BROKEN_TEXTS):
-            raise _unusable(path, str(error)) from error
+            raise unusable_error(path, str(error)) from error
         raise
-    except OSError as error:
-        raise _unusable(path, error.strerror or str(error)) from error

@@ -6,10 +6,12 @@ Every function opens and closes its own read-only connection; ``StoreError`` whe
 from __future__ import annotations
 
 import json
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from db.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "answers_for_rating", "campaign", "campaigns", "configurations", "events", "progress", "rating_history",

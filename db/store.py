@@ -9,16 +9,18 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
-import pandas as pd
 
 from db import schema
-from db.connection import connect, is_locked, translated
+from db.connection import connect, is_locked, translated, unusable_error
 from db.errors import StoreMissing, StoreNewer, StoreOlder, StoreUnusable
 from db.gate import gate
 from db.writer import Writer
+
+if TYPE_CHECKING:  # pandas is loaded by the first query, not before
+    import pandas as pd
 
 __all__ = ["Store", "data_version", "store_path"]
 
@@ -79,8 +81,10 @@ class Store:
                     raise self._newer()
                 if schema.up_to_date(con):
                     return
-        with translated(self._path):
+        try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unusable_error(self._path, error.strerror or str(error)) from error
         with gate(self._path, exclusive=True, timeout_s=_WRITE_TIMEOUT_S):
             fresh = not self._size()
             if fresh:
@@ -140,11 +144,12 @@ class Store:
 
     def _size(self) -> int | None:
         """Bytes of the file, None when there is none."""
-        with translated(self._path):
-            try:
-                return self._path.stat().st_size
-            except FileNotFoundError:
-                return None
+        try:
+            return self._path.stat().st_size
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise unusable_error(self._path, error.strerror or str(error)) from error
 
     def _remove(self) -> None:
         for file in (self._path, self._path.with_name(self._path.name + ".wal")):
@@ -154,7 +159,7 @@ class Store:
     @contextmanager
     def _open(self, *, read_only: bool, timeout_s: float) -> Iterator[duckdb.DuckDBPyConnection]:
         """Gate and connection; the connection is closed inside the gate."""
-        if self._size() is None:
+        if not self._size():
             raise StoreMissing(
                 f"There is no database at {self._path}; measure something first or name another file with --db.",
                 f"{self._path} 处没有数据库；请先进行测量，或用 --db 指定其他文件。",

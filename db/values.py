@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 __all__ = ["arrow_type", "converted"]
@@ -32,9 +32,13 @@ def arrow_type(data_type: str) -> pa.DataType:
 
 
 def _missing(value: object) -> bool:
-    if value is None or value is pd.NA or value is pd.NaT:
+    if value is None:
         return True
-    return isinstance(value, float | np.floating) and not math.isfinite(value)
+    if isinstance(value, float | np.floating):
+        return not math.isfinite(value)
+    # Values of pandas only come from where it is loaded; loading it here would triple our start.
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and (value is pandas.NA or value is pandas.NaT)
 
 
 def _text(value: Any) -> str:
@@ -98,7 +102,7 @@ def _boolean(value: Any) -> bool:
 def _timestamp(value: Any) -> datetime:
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise TypeError
-    if isinstance(value, pd.Timestamp):
+    if hasattr(value, "to_pydatetime"):  # of pandas, may hold nanoseconds
         value = value.to_pydatetime(warn=False)
     return value.astimezone(UTC).replace(tzinfo=None)  # type: ignore[no-any-return]
 

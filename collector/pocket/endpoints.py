@@ -78,10 +78,10 @@ class Endpoints:
         return replace(options, num_ctx=min(options.num_ctx, self.catalog.find(name).context_length))
 
     def _load(self, name: str, options: RunnerOptions) -> Runner:
-        from collector.pocket.runner import Runner
-
         folder = self.catalog.find(name).folder
         with reading(folder):
+            from collector.pocket.runner import Runner
+
             return Runner(folder, options.num_ctx, options.num_thread)
 
     # --- inventory ---------------------------------------------------------------------------------------------

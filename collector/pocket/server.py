@@ -105,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
     # --- requests ----------------------------------------------------------------------------------------------
     def handle_request(self) -> None:
         """Any method: finds the endpoint and lets it answer through this handler."""
-        path = urlsplit(self.path).path
+        path = self.path.partition("?")[0]
         try:
             body = self._read_body()
             if not _own_host(self.headers.get("Host")):
@@ -285,8 +285,9 @@ def serve(host: str, port: int, *, models: Mapping[str, Path] | None = None, fau
         ) from error
     in_main_thread = threading.current_thread() is threading.main_thread()
     if in_main_thread:
-        for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, _on_signal)
+        for name in ("SIGTERM", "SIGINT", "SIGBREAK"):  # the last one is how Windows asks a process group
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), _on_signal)
     try:
         print(f"listening on {server.url}", flush=True)
         server.endpoints.warm_up()

@@ -6,9 +6,9 @@ one. The counter is the figure, the trapezoid the check (and the figure where th
 **Interval** (measurement protocol: timing, gain, baseline), half-widths at 95 %:
 
 * timing: ``1.96 u_t`` with ``u_t = sqrt(Q0^2 + Q1^2) / sqrt(12) * (P_active - P_idle)``, which is the usual
-  ``sqrt(2) Q / sqrt(12) * dP`` when both edges are equally wide. Q joins (root of the sum of squares) the counter's
-  update period and the width left by the gap between readings at that edge (:meth:`Curve.edge_s`): a counter lags by
-  up to the one, interpolation errs by up to the other. Without a baseline P_idle is 0, which widens the interval.
+  ``sqrt(2) Q / sqrt(12) * dP`` when both edges are equally wide. Q is the counter's update period, or what the
+  readings leave open where that is more: the gap at that edge (:meth:`Curve.edge_s`) and, root of the sum of squares,
+  the lag of a reading behind the tick it shows. Without a baseline P_idle is 0, which widens the interval.
   A figure that rests on power readings alone adds their scatter (:meth:`Curve.scatter_j`): some GPUs look at their
   power for 25 ms of every 100 ms;
 * gain: ``g E``, with g = 5 % until the sensor is calibrated, read as a systematic half-width and not as a sigma;
@@ -99,8 +99,10 @@ def _read(
     seen = bool(curves) and all(curve.stamps_ns for curve in curves)
     # a wall meter is asked over the network, no faster than it updates; the others at the planned rate
     period_s = max(1.0 / rate_hz, source.period_s) if source.part == "machine" else 1.0 / rate_hz
+    lag_s = min(source.period_s, 1.0 / rate_hz)
     edges = [
-        math.hypot(source.period_s, max(curve.edge_s(t) for curve in curves)) if seen else 0.0 for t in (t0_ns, t1_ns)
+        max(source.period_s, math.hypot(lag_s, max(curve.edge_s(t) for curve in curves))) if seen else 0.0
+        for t in (t0_ns, t1_ns)
     ]
     rests_on_power = _total(ticks, t0_ns, t1_ns) is None
     return _Reading(

@@ -1,0 +1,44 @@
+"""``show``: the experiment file that repeats a campaign, with the circumstances it was measured under."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from collector.cli.common import add_db, open_store
+from collector.errors import UsageError
+from collector.i18n import t
+
+__all__ = ["register"]
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command."""
+    text = t("print an experiment file that repeats a campaign", "打印可重复某次测量的实验文件")
+    parser = commands.add_parser("show", help=text, description=text)
+    parser.add_argument(
+        "campaign", metavar="CAMPAIGN", help=t("campaign id, or the beginning of it", "测量编号或其开头")
+    )
+    add_db(parser)
+    parser.set_defaults(func=_show)
+
+
+def _show(options: argparse.Namespace) -> int:
+    store = open_store(options)
+    rows = store.query(
+        "SELECT * FROM campaigns WHERE starts_with(campaign_id, ?) ORDER BY started_at", [options.campaign]
+    )
+    if rows.empty:
+        raise UsageError(f"{options.campaign}: no campaign of that name in {store.path}; see: python -m collector status",
+                         f"{options.campaign}：{store.path} 中没有该测量；请看：python -m collector status")  # fmt: skip
+    if len(rows) > 1 and options.campaign not in set(rows.campaign_id):
+        raise UsageError(f"{options.campaign}: several campaigns begin like that: {', '.join(rows.campaign_id)}.",
+                         f"{options.campaign}：有多个测量以此开头：{'、'.join(rows.campaign_id)}。")  # fmt: skip
+    row = rows[rows.campaign_id == options.campaign].iloc[0] if len(rows) > 1 else rows.iloc[0]
+    print(f"# campaign {row.campaign_id}, {row.started_at:%Y-%m-%d %H:%M}Z, {row.status}")
+    print(f"# experiment hash {row.experiment_hash}, suite {row.suite_version}")
+    print(f"# engine {row.engine} {row.engine_version}, restarted {row.restart_way}, machine {row.machine_id}")
+    packages = json.loads(row.packages)
+    print("# " + ", ".join(f"{name} {version}" for name, version in packages.items()))
+    print(row.experiment_toml, end="")
+    return 0

@@ -1,0 +1,187 @@
+"""Is this machine fit to measure? One line for each thing that matters: ok, or what to do about it."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from collector import engines
+from collector.errors import CollectorError
+from collector.experiment import Experiment
+from collector.i18n import t
+from collector.ollama_client import OllamaClient
+from collector.ollama_types import ChatRequest, Limits
+from collector.quality.checkpoints import DEFAULTS, POCKET, download_hint, locate
+from collector.telemetry.sampler import probe
+from db import Store, StoreError
+
+__all__ = ["Check", "examine"]
+
+Outcome = Literal["ok", "note", "fail"]
+
+_REQUIRED = ("streamlit", "duckdb", "httpx", "psutil", "nvidia-ml-py", "torch", "transformers", "apscheduler", "altair")
+_LOW_DISK_BYTES = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding: ``ok``, ``note`` (works, but read it) or ``fail`` (measuring would not work); with the cure."""
+
+    name: str
+    outcome: Outcome
+    text: str
+    cure: str | None = None
+
+    def as_json(self) -> dict[str, str | None]:
+        """Plain values for ``--json``."""
+        return asdict(self)
+
+
+def _python() -> Iterator[Check]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Check("python", "ok" if sys.version_info >= (3, 11) else "fail", f"Python {version}",
+                None if sys.version_info >= (3, 11) else t("install Python 3.11 or newer", "安装 Python 3.11 或更新版本"))  # fmt: skip
+    found, missing = [], []
+    for name in _REQUIRED:
+        try:
+            found.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        yield Check(
+            "packages", "fail", t(f"missing: {', '.join(missing)}", f"缺少：{'、'.join(missing)}"), "python start.py"
+        )
+    else:
+        yield Check("packages", "ok", ", ".join(found))
+
+
+def _answer(client: OllamaClient, model: str) -> Check:
+    options = {"num_predict": 8, "temperature": 0.0, "seed": 1, "num_ctx": 512}
+    request = ChatRequest(model, [{"role": "user", "content": "Name one metal."}], options, think=False)
+    limits = Limits(first_token_s=120, stall_s=60, deadline_s=180)
+    begun = time.monotonic()
+    outcome = client.chat(request, limits)
+    if outcome.fault:
+        return Check("answer", "fail", f"{model}: {outcome.fault} {outcome.fault_detail or ''}".strip(),
+                     t("look at the engine's log", "请查看引擎日志"))  # fmt: skip
+    seconds = time.monotonic() - begun
+    return Check("answer", "ok", t(f"{model} answered in {seconds:.1f} s", f"{model} 在 {seconds:.1f} 秒内作答"))
+
+
+def _models(client: OllamaClient, experiment: Experiment) -> Check:
+    have = {n for m in client.tags() for n in (m.name, m.name.removesuffix(":latest"))}
+    missing = [m.tag for m in experiment.models if m.tag not in have]
+    if missing:
+        return Check(
+            "models",
+            "fail",
+            t(f"missing: {', '.join(missing)}", f"缺少：{'、'.join(missing)}"),
+            f"ollama pull {' '.join(missing)}",
+        )
+    return Check(
+        "models", "ok", t(f"all {len(experiment.models)} models are there", f"{len(experiment.models)} 个模型均已就绪")
+    )
+
+
+def _engine(experiment: Experiment | None) -> Iterator[Check]:
+    kind, host = (experiment.engine.kind, experiment.engine.host) if experiment else ("auto", None)
+    found = engines.probe(kind, host)
+    if found.name == "pocket":
+        yield Check("engine", "note", t("no Ollama found: the embedded engine's demonstration models are measured; they say nothing about real language models",
+                                        "未发现 Ollama：将测量内置引擎的演示模型；其结果不代表真实语言模型"),
+                    t("install Ollama from ollama.com, or set OLLAMA_HOST", "从 ollama.com 安装 Ollama，或设置 OLLAMA_HOST"))  # fmt: skip
+    engine = engines.choose(kind, host, None, engines.log_folder())
+    yield Check("restart", "ok", t(f"way: {engine.way}", f"方式：{engine.way}"))
+    engine.start()
+    try:
+        with OllamaClient(engine.url) as client:
+            yield Check("engine version", "ok", f"{engine.name} {client.version()} · {engine.url}")
+            if experiment:
+                yield _models(client, experiment)
+            tags = sorted(client.tags(), key=lambda m: m.size_bytes or 0)
+            wanted = [m.tag for m in experiment.models] if experiment else [m.name for m in tags if m.size_bytes]
+            if wanted and any(m.name in (wanted[0], f"{wanted[0]}:latest") for m in tags):
+                yield _answer(client, wanted[0])
+                client.unload(wanted[0])
+            elif not wanted:
+                yield Check("models", "fail", t("the server has no model", "服务器没有模型"), "ollama pull llama3.2:3b")
+    finally:
+        engine.stop()
+
+
+def _sensors() -> Iterator[Check]:
+    measured = False
+    for found in probe():
+        text = f"{found.sensor}.{found.field}: {found.status} ({found.source})"
+        if found.reason:
+            text += f" — {found.reason}"
+        if found.tier and found.status == "ok" and found.tier != "estimated":
+            measured = True
+        # a sensor that is not there is only worth a line when it is one that could give energy
+        if found.status == "ok" or found.status == "denied" or found.tier:
+            yield Check("sensor", "ok" if found.status == "ok" else "note", text, found.cure)
+    if not measured:
+        yield Check("energy", "note", t("no energy sensor: energy is estimated from CPU time and ratings stay provisional",
+                                        "没有能量传感器：能耗由 CPU 时间估算，评级为暂定"),
+                    t("an NVIDIA GPU, readable RAPL counters or a wall meter gives measured energy",
+                      "NVIDIA GPU、可读的 RAPL 计数器或墙插电表可提供实测能耗"))  # fmt: skip
+
+
+def _quality() -> Iterator[Check]:
+    for language, name in (*DEFAULTS.items(), ("zh, en", POCKET)):
+        found = locate(name)
+        if found is None:
+            text = t(f"{language}: {name} is not on this machine, its answers stay unscored (no_checkpoint)",
+                     f"{language}：本机没有 {name}，相应回答不评分（no_checkpoint）")  # fmt: skip
+            yield Check("checkpoint", "note", text, download_hint({language: name}))
+        else:
+            demo = t(", demonstration only", "，仅供演示") if name == POCKET else ""
+            yield Check("checkpoint", "ok", f"{language}: {found.label}{demo}")
+    if importlib.util.find_spec("torch"):
+        import torch
+
+        device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
+        yield Check("scoring device", "ok", device)
+
+
+def _sandbox() -> Iterator[Check]:
+    where = shutil.which("bwrap")
+    yield Check("sandbox", "note", t(f"bubblewrap {'at ' + where if where else 'not found'}; this version runs no generated code, code answers stay unscored (no_sandbox)",
+                                     f"bubblewrap {'位于 ' + where if where else '未找到'}；此版本不运行生成的代码，代码回答不评分（no_sandbox）"),
+                None if where else "apt install bubblewrap")  # fmt: skip
+
+
+def _store(store: Store) -> Iterator[Check]:
+    folder = next((p for p in (store.path.parent, *store.path.parent.parents) if p.exists()), Path("/"))
+    free = shutil.disk_usage(folder).free
+    low = free < _LOW_DISK_BYTES
+    yield Check("disk", "fail" if low else "ok", t(f"{free / 1e9:.1f} GB free at {folder}", f"{folder} 剩余 {free / 1e9:.1f} GB"),
+                t("free some space before measuring", "测量前请先清理空间") if low else None)  # fmt: skip
+    state = store.state()
+    said = {
+        "missing": t("will be made at the first measurement", "首次测量时创建"), "empty": t("empty", "空"),
+        "current": t("ready", "就绪"), "older": t("will be migrated at the next measurement", "下次测量时迁移"),
+        "newer": t("written by a newer version", "由更新的版本写入"),
+    }[state]  # fmt: skip
+    yield Check("database", "fail" if state == "newer" else "ok", f"{store.path}: {said}",
+                t("update this program", "请更新本程序") if state == "newer" else None)  # fmt: skip
+
+
+def examine(store: Store, experiment: Experiment | None) -> Iterator[Check]:
+    """Every check in turn; a check that cannot be made is itself a finding."""
+    groups: list[tuple[str, Callable[[], Iterator[Check]]]] = [
+        ("python", _python), ("engine", lambda: _engine(experiment)), ("sensors", _sensors), ("quality", _quality),
+        ("sandbox", _sandbox), ("store", lambda: _store(store)),
+    ]  # fmt: skip
+    for name, group in groups:
+        try:
+            yield from group()
+        except (CollectorError, StoreError) as error:
+            yield Check(name, "fail", t(error.en, error.zh))

@@ -135,7 +135,7 @@ def chunks(task: Task, runner: Runner, gone: Callable[[], bool]) -> Iterator[dic
     """The answer's chunks; the last one is final, unless the answer breaks off in silence as Ollama's can."""
     request, endpoint = task.request, task.endpoint
     events = generate(
-        runner.answer(task.options, request.top_logprobs),
+        runner.answer(task.options, len(task.prompt), request.top_logprobs),
         task.prompt,
         task.options,
         shift=request.shift,

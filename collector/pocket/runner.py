@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,10 +38,11 @@ class Runner:
         weight_bytes = 1 if self.model.kernel == "int8" else 4
         return int(self.model.parameter_count * weight_bytes + self.session.cache_bytes)
 
-    def answer(self, options: Options, top_logprobs: int) -> Answer:
+    def answer(self, options: Options, prompt_tokens: int, top_logprobs: int) -> Answer:
         """Gets ready for one answer, in the thread that will compute it."""
-        set_threads(self._num_thread)
-        self.session.num_keep = max(0, min(options.num_keep, self.session.num_ctx - 4))
+        set_threads(min(self._num_thread, os.cpu_count() or 1))
+        keep = options.num_keep if options.num_keep >= 0 else prompt_tokens
+        self.session.num_keep = max(0, min(keep, self.session.num_ctx - 4))
         return Answer(self, options, top_logprobs)
 
 

@@ -25,6 +25,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from collector.errors import EngineError, UsageError
+from collector.i18n import system_language
 from collector.pocket import wire
 from collector.pocket.api import ApiError
 from collector.pocket.endpoints import ROUTES, Endpoints
@@ -315,7 +316,7 @@ def main(arguments: list[str] | None = None) -> int:
         faults = FaultScript.from_environment() if options.test_faults else None
         serve(options.host, options.port, faults=faults)
     except UsageError as error:
-        print(error, file=sys.stderr)
+        print(error.text(system_language()), file=sys.stderr)
         return error.exit_code
     return 0
 

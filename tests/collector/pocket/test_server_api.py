@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.pocket import api, wire
@@ -63,6 +63,7 @@ def test_broken_text_becomes_replacement_characters() -> None:
     assert api.parse_generate(b'{"model": "a", "prompt": "\xff\\ud800x\\ud83d\\ude00"}').prompt == "��x😀"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_no_bytes_crash_the_parsers(body: bytes) -> None:
     for parse in (api.parse_generate, api.parse_chat):
@@ -78,6 +79,7 @@ FIELDS = (
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON))
 def test_no_object_crashes_the_parsers(body: dict[str, Any]) -> None:
     for parse in (api.parse_generate, api.parse_chat):
@@ -184,6 +186,7 @@ def test_bad_durations(value: str, message: str) -> None:
     assert (caught.value.status, caught.value.message) == (400, message)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=12))
 def test_durations_never_crash(text: str) -> None:
     try:
@@ -250,12 +253,14 @@ def test_stamp(unix_ns: int, text: str) -> None:
     assert wire.stamp(unix_ns) == text
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**63 - 1))
 def test_stamps_read_back(unix_ns: int) -> None:
     text = wire.stamp(unix_ns)
     assert datetime.fromisoformat(text).timestamp() == pytest.approx(unix_ns / 1e9, abs=1e-3)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_lines_stay_lines(text: str) -> None:
     line = wire.encode({"text": text.encode("utf-8", "replace").decode()})

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.pocket.api import Options
@@ -150,6 +150,7 @@ def test_every_token_is_listed_with_the_piece_it_came_out_in() -> None:
 ALPHABET = st.text("abc", max_size=30)
 
 
+@settings(deadline=None)
 @given(ALPHABET, st.lists(st.text("abc", min_size=1, max_size=4), max_size=3), st.lists(st.integers(1, 4), max_size=40))
 def test_what_passes_the_stop_filter(text: str, sequences: list[str], cuts: list[int]) -> None:
     """However the text is cut, everything before the earliest completed stop sequence comes out, and nothing after."""

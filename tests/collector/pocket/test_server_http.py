@@ -165,11 +165,15 @@ def test_says_where_it_listens(host: str) -> None:
         assert running.url == f"http://127.0.0.1:{running.server_address[1]}"
 
 
-def test_a_taken_port(address: tuple[str, int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_taken_port(
+    address: tuple[str, int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
     assert server.main(["--port", str(address[1])]) == 2
     assert "choose another port" in capsys.readouterr().err
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
     assert server.main(["--host", "0.0.0.0"]) == 2
-    assert "this machine only" in capsys.readouterr().err
+    assert "只在本机监听" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("port", ["70000", "-1", "http"])

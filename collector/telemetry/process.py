@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,31 +55,43 @@ class ProcessTree:
     """
 
     def __init__(self) -> None:
-        self._roots: list[psutil.Process] = []
         self._members: dict[int, _Member] = {}
+        self._known: set[int] = set()  # pids that were asked already
         self._ended_s = 0.0
 
     @property
     def watched(self) -> bool:
         """Whether there is anything to watch at all."""
-        return bool(self._roots or self._members or self._ended_s)
+        return bool(self._members or self._ended_s)
 
     def watch(self, pids: Sequence[int]) -> None:
         """Replaces the roots; the sum goes on where it was."""
         self.cpu_s()
         for pid in list(self._members):
             self._retire(pid)
-        self._roots = []
+        self._known = set(psutil.pids())  # before the scan: what is born in between is found by the next one
         for pid in pids:
-            try:
-                self._roots.append(psutil.Process(pid))
-            except psutil.Error:
-                continue  # ended already: nothing to watch
-        self._scan(newborn=False)
+            family: list[psutil.Process] = []
+            with suppress(psutil.Error):  # one that ended already is nothing to watch
+                family.append(psutil.Process(pid))
+                family += family[0].children(recursive=True)
+            self._adopt(family, newborn=False)
 
     def rescan(self) -> None:
-        """Looks for new and ended children."""
-        self._scan(newborn=True)
+        """Looks for new children; only pids that were not there before are asked for their parent, which is cheap."""
+        pids = set(psutil.pids())
+        parents: dict[psutil.Process, int] = {}
+        for pid in pids - self._known:
+            try:
+                process = psutil.Process(pid)
+                parents[process] = process.ppid()
+            except psutil.Error:
+                continue  # it came and went
+        self._known = pids
+        ours = set(self._members)
+        while born := [process for process, parent in parents.items() if parent in ours and process.pid not in ours]:
+            self._adopt(born, newborn=True)
+            ours |= {process.pid for process in born}
 
     def cpu_s(self) -> float:
         """Cumulative CPU seconds since the first ``watch``."""
@@ -106,25 +119,14 @@ class ProcessTree:
         member = self._members.pop(pid)
         self._ended_s += member.last_s - member.offset_s
 
-    def _scan(self, *, newborn: bool) -> None:
-        # Members are never dropped here: a child whose parent ended still works for the engine while it lives.
-        found: dict[int, psutil.Process] = {}
-        for root in self._roots:
-            try:
-                for process in (root, *root.children(recursive=True)):
-                    found[process.pid] = process
-            except psutil.Error:
-                continue
-        for pid, process in found.items():
-            known = self._members.get(pid)
-            if known is not None and known.process == process:
-                continue
-            if known is not None:
-                self._retire(pid)
+    def _adopt(self, processes: Sequence[psutil.Process], *, newborn: bool) -> None:
+        # Members leave only when they end: a child whose parent ended goes on working for the engine.
+        for process in processes:
+            if process.pid in self._members:
+                self._retire(process.pid)
             value = process_cpu_s(process)
             if value is not None:
-                offset_s = 0.0 if newborn else value
-                self._members[pid] = _Member(process, value, offset_s)
+                self._members[process.pid] = _Member(process, value, 0.0 if newborn else value)
 
 
 class ProcessSensor(Sensor):

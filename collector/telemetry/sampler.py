@@ -102,12 +102,13 @@ class Sampler:
         self._reader.start()
         with self._arrived:
             self._arrived.wait_for(lambda: self._since_start >= 2 or not self._reading(), _START_LIMIT_S)
-            if self._since_start < 2:
-                self.stop()
-                raise SensorError(
-                    "The sampler process gave no samples; what it said is on standard error.",
-                    "采样进程没有给出样本；其输出见标准错误。",
-                )
+            started = self._since_start >= 2
+        if not started:
+            self.stop()
+            raise SensorError(
+                "The sampler process gave no samples; what it said is on standard error.",
+                "采样进程没有给出样本；其输出见标准错误。",
+            )
         if self._pids:
             self.watch(self._pids)
         return list(self.capabilities)
@@ -132,10 +133,10 @@ class Sampler:
         """Samples of the window and ``margin_s`` around it, and at least one either side."""
         margin_ns = round(margin_s * 1e9)
         with self._arrived:
-            stamps = [sample.t_ns for sample in self._history]
-            first = min(bisect_left(stamps, t0_ns - margin_ns), bisect_right(stamps, t0_ns) - 1)
-            last = max(bisect_right(stamps, t1_ns + margin_ns), bisect_left(stamps, t1_ns) + 1)
-            return self._history[max(first, 0) : last]
+            kept = self._history
+            first = min(bisect_left(kept, t0_ns - margin_ns, key=_stamp), bisect_right(kept, t0_ns, key=_stamp) - 1)
+            last = max(bisect_right(kept, t1_ns + margin_ns, key=_stamp), bisect_left(kept, t1_ns, key=_stamp) + 1)
+            return kept[max(first, 0) : last]
 
     def wait_until(self, t_ns: int, timeout_s: float = 2.0) -> bool:
         """Waits for the samples that a window ending at ``t_ns`` needs; False when they do not come."""
@@ -229,10 +230,14 @@ class Sampler:
     def _forget(self, now_ns: int) -> None:
         """Drops what is older than the history, in big steps so that it costs nothing on average."""
         limit_ns = now_ns - round(self.history_s * 1e9)
-        old = bisect_left(self._history, limit_ns, key=lambda sample: sample.t_ns)
+        old = bisect_left(self._history, limit_ns, key=_stamp)
         if old > 1000 and old * 4 > len(self._history):
             del self._history[:old]
             self._drained = max(0, self._drained - old)
+
+
+def _stamp(sample: Sample) -> int:
+    return sample.t_ns
 
 
 def _python_path() -> list[str]:

@@ -116,6 +116,12 @@ class _Repeats:
         return self.count > MAX_EQUAL_TOKENS
 
 
+def _limit(num_ctx: int, prompt_tokens: int, num_predict: int, shift: bool) -> int:
+    """Tokens an answer may have; ``num_predict`` < 0 asks for no limit."""
+    limit = OPEN_ENDED_CONTEXTS * num_ctx if shift else num_ctx - prompt_tokens
+    return limit if num_predict < 0 else min(num_predict, limit)
+
+
 def generate(
     engine: Engine,
     prompt: Sequence[int],
@@ -141,14 +147,11 @@ def generate(
         ClientGone: nobody waits for the answer any more.
         BrokenText: the model wrote bytes that are no UTF-8.
     """
-    limit = OPEN_ENDED_CONTEXTS * engine.num_ctx
-    limit = limit if options.num_predict < 0 else min(options.num_predict, limit)
-    if not shift:
-        limit = min(limit, engine.num_ctx - len(prompt))
+    limit = _limit(engine.num_ctx, len(prompt), options.num_predict, shift)
     stops, repeats = StopFilter(options.stop), _Repeats()
     start = time.monotonic_ns()
     engine.prefill(prompt)
-    first = 0
+    first = last = 0
     logprobs: list[Logprob] = []
     reason: Literal["stop", "length"] | None = None
     count, stopped = 0, False
@@ -157,7 +160,8 @@ def generate(
             raise ClientGone
         token = engine.sample()
         count += 1
-        first = first or time.monotonic_ns()
+        last = time.monotonic_ns()
+        first = first or last
         if engine.is_end(token):
             reason = "stop"
             break
@@ -172,7 +176,6 @@ def generate(
             yield Piece(ready, tuple(logprobs))
             logprobs.clear()
         reason = "stop" if stopped else "length" if count >= limit else None
-    end = time.monotonic_ns()
     if not stopped and (rest := stops.rest()):
         yield Piece(rest, tuple(logprobs))
-    yield Finish(reason, len(prompt), max(first - start, 1), count, max(end - first, 1))
+    yield Finish(reason, len(prompt), max(first - start, 1), count, max(last - first, 1))

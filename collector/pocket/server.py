@@ -292,7 +292,7 @@ def serve(host: str, port: int, *, models: Mapping[str, Path] | None = None, fau
     try:
         print(f"listening on {server.url}", flush=True)
         server.endpoints.warm_up()
-        server.serve_forever(poll_interval=0.05)
+        server.serve_forever(poll_interval=0.5 if os.name == "posix" else 0.1)  # only POSIX signals interrupt it
     except _Stopped:
         pass
     finally:

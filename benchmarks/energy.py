@@ -34,6 +34,13 @@ _IDLE_S = 10.0
 Array = NDArray[np.float64]
 
 
+def _at(total: Array, t_s: float) -> float:
+    """Cumulative energy at a moment, linear within the step."""
+    step, rest = divmod(t_s / _STEP_S, 1.0)
+    low, high = total[int(step)], total[min(int(step) + 1, len(total) - 1)]
+    return float(low + (high - low) * rest)
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One request on one power curve, in steps of a millisecond."""
@@ -45,9 +52,7 @@ class Case:
     def truth_j(self) -> float:
         """Energy in the window, exact for the stepwise curve."""
         total = np.concatenate(([0.0], np.cumsum(self.power_w) * _STEP_S))
-        t = np.arange(len(total)) * _STEP_S
-        low, high = np.interp([self.start_s, self.end_s], t, total)
-        return float(high - low)
+        return _at(total, self.end_s) - _at(total, self.start_s)
 
 
 def _grid(duration_s: float) -> Array:
@@ -98,7 +103,7 @@ def _samples(rng: np.random.Generator, case: Case, tick_s: float, *, counter: bo
         observed_from = np.floor(max(0.0, read_s - 0.025 - phase_s) / 0.1) * 0.1 + phase_s
         first = round(observed_from / _STEP_S)
         power_w = float(np.mean(case.power_w[first : first + 25])) * gain
-        energy_j = float(np.interp(tick, np.arange(len(total)) * _STEP_S, total))
+        energy_j = _at(total, tick)
         card = GpuSample(0, power_w=power_w, energy_j=energy_j if counter else None)
         samples.append(Sample(round(read_s * 1e9), gpus=(card,)))
         read_s += _SAMPLE_S + abs(float(rng.normal(0, 0.0005)))

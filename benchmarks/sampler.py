@@ -14,7 +14,6 @@ Targets: p99 interval error <= 2 ms where the scheduler grants a short slice, el
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import subprocess
@@ -120,9 +119,10 @@ def thread(seconds: float) -> dict[str, Any]:
 
 def codecarbon(seconds: float) -> dict[str, Any] | None:
     """CodeCarbon's scheduler at the same rate, in a process that has work of its own; None where not installed."""
-    if importlib.util.find_spec("codecarbon") is None:
+    try:
+        from codecarbon.external.scheduler import PeriodicScheduler
+    except ImportError:
         return None
-    from codecarbon.external.scheduler import PeriodicScheduler
 
     stamps: list[int] = []
     start_ns = time.monotonic_ns()

@@ -18,9 +18,10 @@ from typing import Any
 import psutil
 
 from collector.telemetry.nvml import GpuInfo, inventory
+from collector.telemetry.state import on_battery
 from collector.telemetry.types import Scope, Tier
 
-__all__ = ["Fingerprint", "cohort", "machine_fingerprint", "on_battery"]
+__all__ = ["Fingerprint", "cohort", "machine_fingerprint"]
 
 # What changes from day to day without making it another machine.
 _VOLATILE = ("on_battery", "python")
@@ -86,14 +87,6 @@ def _cpu_model(proc: Path = Path("/proc")) -> str:
         match = re.search(r"^(?:model name|Model|cpu model)\s*:\s*(.+)$", text, re.MULTILINE)
         found = match.group(1) if match else None
     return " ".join((found or platform.processor() or platform.machine() or "unknown CPU").split())
-
-
-def on_battery() -> bool | None:
-    """Whether the machine runs on its battery; None where it has none or does not tell."""
-    battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
-    if battery is None or battery.power_plugged is None:
-        return None
-    return not battery.power_plugged
 
 
 def machine_fingerprint(gpus: Sequence[GpuInfo] | None = None, *, sysfs: Path = Path("/sys")) -> Fingerprint:

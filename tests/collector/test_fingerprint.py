@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from collector import fingerprint
-from collector.fingerprint import Fingerprint, cohort, machine_fingerprint, on_battery
+from collector.fingerprint import Fingerprint, cohort, machine_fingerprint
 from collector.telemetry.nvml import GpuInfo
 
 _CARD = GpuInfo(0, "NVIDIA RTX 4090", "GPU-a", "575.1", "1.2", 24 << 30, 450.0, True)
@@ -50,16 +49,6 @@ def test_governor(tmp_path: Path) -> None:
     (folder / "scaling_governor").write_text("performance\n")
     assert machine_fingerprint([], sysfs=tmp_path).details["governor"] == "performance"
     assert machine_fingerprint([], sysfs=tmp_path / "none").details["governor"] is None
-
-
-@pytest.mark.parametrize(
-    ("battery", "expected"),
-    [(None, None), (SimpleNamespace(power_plugged=None), None), (SimpleNamespace(power_plugged=True), False),
-     (SimpleNamespace(power_plugged=False), True)],
-)  # fmt: skip
-def test_battery(monkeypatch: pytest.MonkeyPatch, battery: object, expected: bool | None) -> None:
-    monkeypatch.setattr(fingerprint.psutil, "sensors_battery", lambda: battery, raising=False)
-    assert on_battery() is expected
 
 
 def _machine(*gpus: GpuInfo) -> Fingerprint:

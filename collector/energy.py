@@ -121,9 +121,9 @@ def _sources(readings: list[_Reading]) -> dict[str, float]:
     figures: dict[str, float] = {}
     for reading in readings:
         name = reading.source.sensor
-        kind = "estimate_j" if reading.source.part == "process" else "counter_j"
+        kind = "energy_j" if reading.source.part == "process" else "counter_j"
         if reading.counter_j is not None:
-            figures[f"{name}.{kind}" if name != "estimate" else "estimate.energy_j"] = reading.counter_j
+            figures[f"{name}.{kind}"] = reading.counter_j
         if reading.integral_j is not None:
             figures[f"{name}.integral_j"] = reading.integral_j
     return figures
@@ -227,14 +227,14 @@ def request_energy(
     if meter is None or t1_ns <= t0_ns:
         return _missing(capabilities)
 
-    def read(a_ns: int, b_ns: int) -> list[_Reading]:
-        return [
-            _read(source, samples, a_ns, b_ns, meter.watts_per_core, gpu_rate_hz if source.part == "gpu" else rate_hz)
-            for source in meter.sources
+    readings, beside = (
+        [
+            _read(source, samples, t0_ns, t1_ns, meter.watts_per_core, gpu_rate_hz if source.part == "gpu" else rate_hz)
+            for source in group
         ]
-
-    readings = read(t0_ns, t1_ns)
-    flags, sources = _flags(readings), _sources(readings)
+        for group in (meter.sources, meter.beside)
+    )
+    flags, sources = _flags(readings), _sources([*readings, *beside])
     known = [reading.energy_j for reading in readings if reading.energy_j is not None]
     if len(known) < len(readings):
         flags += [] if flags else ["energy_missing"]

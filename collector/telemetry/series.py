@@ -47,11 +47,18 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """The sources that together make the energy of a request."""
+    """How the energy of a request is obtained.
+
+    Attributes:
+        sources: what is added up.
+        beside: other sources that measure something of it too; their figures are only recorded.
+        watts_per_core: of the estimate; None without it.
+    """
 
     scope: Scope
     tier: Tier
     sources: tuple[Source, ...]
+    beside: tuple[Source, ...]
     watts_per_core: float | None
 
 
@@ -74,17 +81,23 @@ def choose_meter(capabilities: Sequence[Capability]) -> Meter | None:
     found = {part: _source(part, capabilities) for part in _COUNTER_PARTS}
     machine, gpu, cpu, process = (found[part] for part in _COUNTER_PARTS)
     watts = watts_per_core(capabilities)
+    scope: Scope
+    chosen: tuple[Source, ...]
     if machine is not None:
-        return Meter("machine", machine.tier, (machine,), watts)
-    if gpu is not None and cpu is not None:
-        return Meter("gpu+cpu", min(gpu.tier, cpu.tier, key=_TIERS.index), (gpu, cpu), watts)
-    if gpu is not None or cpu is not None:
-        only = gpu or cpu
-        assert only is not None  # noqa: S101  for the type checker
-        return Meter("gpu" if gpu is not None else "cpu", only.tier, (only,), watts)
-    if process is not None and watts is not None:
-        return Meter("process", process.tier, (process,), watts)
-    return None
+        scope, chosen = "machine", (machine,)
+    elif gpu is not None and cpu is not None:
+        scope, chosen = "gpu+cpu", (gpu, cpu)
+    elif gpu is not None:
+        scope, chosen = "gpu", (gpu,)
+    elif cpu is not None:
+        scope, chosen = "cpu", (cpu,)
+    elif process is not None and watts is not None:
+        scope, chosen = "process", (process,)
+    else:
+        return None
+    tier = min((source.tier for source in chosen), key=_TIERS.index)
+    usable = (source for source in found.values() if source is not None and (source.part != "process" or watts))
+    return Meter(scope, tier, chosen, tuple(source for source in usable if source not in chosen), watts)
 
 
 _COUNTER_PARTS: tuple[Part, ...] = ("machine", "gpu", "cpu", "process")

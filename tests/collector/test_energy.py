@@ -108,6 +108,14 @@ def test_parts_of_gpu_and_cpu() -> None:
     assert (result.gpu_energy_j, result.cpu_energy_j) == (pytest.approx(800.0), pytest.approx(200.0))
 
 
+def test_what_is_not_added_up_is_recorded_beside() -> None:
+    result = request_energy(trace(lambda _t: 200.0, cpu_w=50.0, process_cores=2.0), at(2), at(6), [GPU, CPU, ESTIMATE])
+    assert result.sources == {
+        "nvml.counter_j": pytest.approx(800.0), "rapl.counter_j": pytest.approx(200.0),
+        "estimate.energy_j": pytest.approx(80.0),
+    }  # fmt: skip
+
+
 def test_a_wall_meter_goes_first() -> None:
     samples = [Sample(at(n), machine_energy_j=400.0 * n, process_cpu_s=1.0 * n) for n in range(20)]
     result = _check(request_energy(samples, at(3.5), at(13.5), [GPU, CPU, WALL, ESTIMATE]))

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import db
 from db import reader
@@ -21,7 +21,7 @@ from rating.answers import Selected, measurements_of
 from rating.errors import FileRefused, RatingError, SchemeError
 from rating.export import csv_bytes
 from rating.grade import grade_file, scheme_of_basket, scheme_of_file
-from rating.history import from_stored, new_rows
+from rating.history import current, from_stored, new_rows
 from rating.model import Rating
 from rating.rate import DRAWS, SEED, rate_with_schemes
 from rating.scheme import Scheme, default_scheme, scheme_from_json, with_basket
@@ -86,7 +86,7 @@ def _grade(options: argparse.Namespace, language: str) -> int:
 
 def _table(options: argparse.Namespace, language: str) -> int:
     store = db.Store(db.store_path(options.db))
-    if store.state() not in ("missing", "empty"):  # of those two the reading says what to do
+    if store.path.exists() and store.path.stat().st_size:  # of a missing store the reading says what to do
         store.ensure()
     shelf = _Shelf(store)
     scheme = shelf.scheme(options.scheme)
@@ -94,12 +94,12 @@ def _table(options: argparse.Namespace, language: str) -> int:
     columns = {str(name): _plain(answers[name]) for name in answers.columns}
     selected = measurements_of(columns, db.effect_of, scheme.min_items)
     ratings, schemes = shelf.rate(selected, scheme)
-    tables: dict[str, list[dict[str, Any]]] = {}
     stored = shelf.keep(ratings, schemes, selected)
     records = reader.ratings(store).to_dict("records") if stored else []
+    tables: dict[str, list[dict[str, Any]]] = {}
     for name in ("en", "zh"):
-        wanted = None if options.scheme is None else set(schemes)
-        rows = from_stored(records, name, wanted) if stored else [rating.as_row(name) for rating in ratings]
+        rows = from_stored(records, name) if stored else [rating.as_row(name) for rating in ratings]
+        rows = current(rows) if options.scheme is None else [row for row in rows if row["scheme"] in schemes]
         tables[name] = [row for row in rows if options.task in (None, row["task"])]
     _publish(tables, options, language)
     return 0
@@ -110,19 +110,29 @@ def _plain(column: Any) -> list[Any]:
     return [None if missing else value for value, missing in zip(column.tolist(), column.isna(), strict=True)]
 
 
+class _Campaign(NamedTuple):
+    """A campaign: its state, its last sign of life (UTC without zone), its experiment file."""
+
+    name: str
+    status: str
+    sign: datetime
+    experiment: str
+
+
 class _Shelf:
     """What the store knows besides the answers: schemes, declared baskets, campaigns, the newest ratings."""
 
     def __init__(self, store: db.Store) -> None:
         self._store = store
-        rows = store.query("SELECT scheme, definition, hash FROM schemes ORDER BY created_at, scheme")
-        self._schemes = {
-            str(name): scheme_from_json(json.loads(text))
-            for name, text in zip(rows["scheme"], rows["definition"], strict=True)
-        }
-        self._campaigns = store.query(
-            "SELECT campaign_id, status, started_at, heartbeat_at, experiment_toml FROM campaigns"
-        )
+        with store.read() as con:
+            schemes = con.execute("SELECT scheme, definition FROM schemes ORDER BY created_at, scheme").fetchall()
+            campaigns = con.execute(
+                "SELECT campaign_id, status, coalesce(heartbeat_at, started_at), experiment_toml FROM campaigns"
+            ).fetchall()
+            newest = con.execute("SELECT scheme, cohort, task, configuration, input_hash FROM v_ratings").fetchall()
+        self._schemes = {str(name): scheme_from_json(json.loads(text)) for name, text in schemes}
+        self._campaigns = [_Campaign(*row) for row in campaigns]
+        self._newest = {(row[0], row[1], row[2], row[3]): row[4] for row in newest}
 
     def scheme(self, name: str | None) -> Scheme:
         """The scheme of that name, stored or built in; None is the built-in one.
@@ -151,9 +161,6 @@ class _Shelf:
         )
         found = rate_with_schemes(selected.measurements, replace(scheme, baskets=scheme.baskets + frozen))
         ratings, schemes = list(found.ratings), dict(found.schemes)
-        schemes = {
-            name: replace(one, baskets=scheme.baskets) if name == scheme.name else one for name, one in schemes.items()
-        }
         for declared, campaigns in self._declared(scheme).items():
             cohorts = {
                 selected.measurements.cohorts[group.cohort]
@@ -169,10 +176,10 @@ class _Shelf:
     def _declared(self, scheme: Scheme) -> dict[Scheme, set[str]]:
         """Schemes of the baskets that experiments declare, with their campaigns."""
         declared: dict[Scheme, set[str]] = {}
-        for campaign, text in zip(self._campaigns["campaign_id"], self._campaigns["experiment_toml"], strict=True):
-            basket = tomllib.loads(text).get("rating", {}).get("basket")
+        for campaign in self._campaigns:
+            basket = tomllib.loads(campaign.experiment).get("rating", {}).get("basket")
             if basket and scheme.own_baskets:
-                declared.setdefault(with_basket(scheme, basket), set()).add(campaign)
+                declared.setdefault(with_basket(scheme, basket), set()).add(campaign.name)
         return declared
 
     def keep(self, ratings: Sequence[Rating], schemes: Mapping[str, Scheme], selected: Selected) -> bool:
@@ -187,15 +194,13 @@ class _Shelf:
                 m.configurations[group.configuration].configuration,
             )
             campaigns |= {(scheme, *place): campaign for scheme in schemes}
-        newest = self._store.query("SELECT scheme, cohort, task, configuration, input_hash FROM v_ratings")
-        known = {tuple(row[:4]): row[4] for row in newest.itertuples(index=False)}
-        rows = new_rows(ratings, schemes, known, campaigns, now)
+        rows = new_rows(ratings, schemes, self._newest, campaigns, now)
         running = self._running(selected)
         fresh = [
             {"scheme": name, "definition": scheme.definition(), "hash": scheme.hash, "created_at": now}
             for name, scheme in schemes.items()
-            if name not in self._schemes
-            and not any(basket.cohort in running for basket in scheme.baskets if basket.own)
+            if name == scheme.name and name not in self._schemes  # other names: a cohort that has no own basket yet
+            if not any(basket.own and basket.cohort in running for basket in scheme.baskets)
         ]
         if not rows and not fresh:
             return True
@@ -211,9 +216,7 @@ class _Shelf:
     def _running(self, selected: Selected) -> set[str | None]:
         """Cohorts in which a campaign is still measuring; their own baskets are not frozen yet."""
         now = datetime.now(UTC).replace(tzinfo=None)
-        alive = self._campaigns[self._campaigns["status"] == "running"]
-        signs = alive["heartbeat_at"].fillna(alive["started_at"])
-        names = set(alive["campaign_id"][now - signs < _SILENT])
+        names = {c.name for c in self._campaigns if c.status == "running" and now - c.sign < _SILENT}
         return {
             selected.measurements.cohorts[group.cohort] for group, name in selected.campaigns.items() if name in names
         }

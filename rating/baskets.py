@@ -20,7 +20,7 @@ class Reference:
     """The basket of a cohort.
 
     Attributes:
-        scheme: name that the ratings carry.
+        scheme: name that the ratings carry; an own-basket name also while a cohort has no basket yet.
         members: code of the configuration behind each basket member, None where it is not measured in the cohort.
         basket: the basket, None where there is none.
         own: whether it is an own basket.
@@ -63,9 +63,8 @@ def choose(
         codes = _members(measurements, cells, basket, cohort)
         return Reference(basket.name, codes, basket, True, None, cure)
     missing = [str(m) for m, code in zip(wanted[0].members, wanted[1], strict=True) if code is None] if wanted else []
-    return Reference(
-        scheme.name, (), None, False, reason("no_basket", missing=", ".join(missing) or "-", cure=cure), cure
-    )
+    name = own_name(scheme.name, label) if scheme.own_baskets else scheme.name
+    return Reference(name, (), None, False, reason("no_basket", missing=", ".join(missing) or "-", cure=cure), cure)
 
 
 def own_members(

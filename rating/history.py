@@ -6,15 +6,16 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from rating.export import WHOLE
 from rating.model import COLUMNS, Rating
-from rating.scheme import Scheme
+from rating.scheme import OWN_MARK, Scheme
 
-__all__ = ["from_stored", "new_rows"]
+__all__ = ["current", "from_stored", "new_rows"]
 
 _DIGITS: Final = 12
+Row = TypeVar("Row", bound=Mapping[Any, Any])
 Key = tuple[str, str, str, str]
 
 
@@ -49,14 +50,26 @@ def new_rows(
     return rows
 
 
-def from_stored(
-    records: Iterable[Mapping[Any, Any]], language: str, schemes: Collection[str] | None = None
-) -> list[dict[str, Any]]:
+def current(rows: Iterable[Row]) -> list[Row]:
+    """The rows of the rating table as it stands: where a cohort's scheme has its basket by now, that scheme's alone.
+
+    Rows of an own basket that served before stay in the history. Works on rows of ``v_ratings`` and on those of
+    :func:`from_stored`; the command and the page's download both show these.
+    """
+    kept = list(rows)
+    present = {(row["cohort"], row["scheme"]) for row in kept}
+    return [row for row in kept if not _superseded(row, present)]
+
+
+def _superseded(row: Mapping[Any, Any], present: Collection[tuple[Any, Any]]) -> bool:
+    base, mark, _ = str(row["scheme"]).partition(OWN_MARK)
+    return bool(mark) and (row["cohort"], base) in present
+
+
+def from_stored(records: Iterable[Mapping[Any, Any]], language: str) -> list[dict[str, Any]]:
     """Rows of ``v_ratings`` in the shape of :meth:`rating.Rating.as_row`; NaN becomes None."""
     rows = []
     for record in records:
-        if schemes is not None and record["scheme"] not in schemes:
-            continue
         row = {name: _plain(record[name]) for name in COLUMNS}
         row |= {name: None if row[name] is None else int(row[name]) for name in WHOLE}
         entries: Sequence[Mapping[str, str]] = json.loads(row["reasons"])

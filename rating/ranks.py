@@ -25,12 +25,18 @@ def rank_ranges(log2_eei: FloatArray) -> list[RankRange]:
     """
     values = np.where(np.isnan(log2_eei), np.inf, log2_eei)
     count, draws = values.shape
-    best, worst = np.empty((count, draws), np.int32), np.empty((count, draws), np.int32)
-    for draw in range(draws):
-        column = values[:, draw]
-        ordered = np.sort(column)
-        best[:, draw] = np.searchsorted(ordered, column, side="left") + 1
-        worst[:, draw] = np.searchsorted(ordered, column, side="right")
+    order = np.argsort(values, axis=0, kind="stable")
+    ordered = np.take_along_axis(values, order, axis=0)
+    place = np.broadcast_to(np.arange(count)[:, None], values.shape)
+    differs = ordered[1:] != ordered[:-1]
+    edge = np.ones((1, draws), dtype=bool)
+    # Within a run of equal values the first place is the best rank, the last place the worst.
+    first = np.maximum.accumulate(np.where(np.vstack([edge, differs]), place, 0), axis=0)
+    last = np.where(np.vstack([differs, edge]), place, count)
+    last = np.minimum.accumulate(last[::-1], axis=0)[::-1]
+    best, worst = np.empty(values.shape, np.int32), np.empty(values.shape, np.int32)
+    np.put_along_axis(best, order, first + 1, axis=0)
+    np.put_along_axis(worst, order, last + 1, axis=0)
     best.sort(axis=1)
     worst.sort(axis=1)
     low_at, high_at = max(0, int(np.ceil(0.025 * draws)) - 1), max(0, int(np.ceil(0.975 * draws)) - 1)

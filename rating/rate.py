@@ -71,10 +71,11 @@ def rate_with_schemes(
     problem = Problem(measurements, Cells.of(measurements), examine(measurements), scheme, draws, seed)
     lines: list[Line] = []
     schemes: dict[str, Scheme] = {}
+    common = replace(scheme, baskets=tuple(basket for basket in scheme.baskets if not basket.own))
     for cohort in sorted(range(len(measurements.cohorts)), key=lambda code: measurements.cohorts[code] or ""):
         reference = choose(measurements, problem.cells, problem.facts, scheme, cohort)
         own = reference.basket if reference.own else None
-        schemes[reference.scheme] = scheme.with_own(own) if own else scheme
+        schemes[reference.scheme] = scheme.with_own(own) if own else common
         lines += _cohort(problem, reference, cohort)
     return Rated([line.rating for line in lines], schemes)
 

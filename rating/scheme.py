@@ -15,9 +15,21 @@ from rating.classes import EEI_BOUNDS, QUALITY_BOUNDS
 from rating.errors import SchemeError
 from rating.model import Configuration
 
-__all__ = ["Basket", "Member", "OVERALL", "Scheme", "default_scheme", "own_name", "scheme_from_json", "with_basket"]
+__all__ = [
+    "Basket",
+    "Member",
+    "OVERALL",
+    "OWN_MARK",
+    "OWN_MINIMUM",
+    "Scheme",
+    "default_scheme",
+    "own_name",
+    "scheme_from_json",
+    "with_basket",
+]
 
 OVERALL: Final = "overall"
+OWN_MARK: Final = "+own-"
 OWN_MINIMUM: Final = 3
 """Fewest configurations that can be a basket of their own."""
 
@@ -93,7 +105,7 @@ class Scheme:
 
 def own_name(scheme: str, cohort: str | None) -> str:
     """Name of the own-basket scheme of a cohort, e.g. ``v1+own-1f0c93ab``."""
-    return f"{scheme}+own-{hashlib.sha256((cohort or '').encode()).hexdigest()[:8]}"
+    return f"{scheme}{OWN_MARK}{hashlib.sha256((cohort or '').encode()).hexdigest()[:8]}"
 
 
 def with_basket(scheme: Scheme, models: Iterable[str]) -> Scheme:

@@ -198,11 +198,22 @@ class Catalog:
 
     Args:
         models: full name to folder; None for the models that ship.
+
+    Raises:
+        EngineError: a name is none that a client could ask for.
     """
 
     def __init__(self, models: Mapping[str, Path] | None = None) -> None:
         self.cards = [ModelCard(name, folder) for name, folder in (registry() if models is None else models).items()]
-        self._by_name = {parse_model_name(card.name): card for card in self.cards}
+        self._by_name: dict[tuple[str, str], ModelCard] = {}
+        for card in self.cards:
+            try:
+                self._by_name[parse_model_name(card.name)] = card
+            except ApiError as error:
+                raise EngineError(
+                    f"The folder {card.folder} cannot be a model: rename it to letters, digits, '.', '_' and '-'.",
+                    f"目录 {card.folder} 不能作为模型：请改用字母、数字、“.”、“_”和“-”命名。",
+                ) from error
 
     def find(self, name: str) -> ModelCard:
         """The model of that name; without a tag (``latest``) the float16 one.

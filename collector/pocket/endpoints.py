@@ -129,15 +129,18 @@ class Endpoints:
         name = _name_in(body)
         api.parse_model_name(name)
 
-        def lines() -> Iterator[bytes]:
-            yield wire.encode({"status": "pulling manifest"})
+        def steps() -> Iterator[dict[str, str]]:
+            yield {"status": "pulling manifest"}
             try:
                 self.catalog.find(name)
             except ApiError:
                 raise ApiError(500, "pull model manifest: file does not exist") from None
-            yield wire.encode({"status": "success"})
+            yield {"status": "success"}
 
-        reply.send_lines(lines())
+        if api.decode_object(body).get("stream") is False:
+            reply.send_object(list(steps())[-1])
+        else:
+            reply.send_lines(map(wire.encode, steps()))
 
     def delete(self, body: bytes, reply: Reply) -> None:
         """``/api/delete``: the models belong to the program."""

@@ -93,6 +93,9 @@ class Fault:
         Raises:
             CutStream: the connection is to be broken here.
         """
+        if self.kind == "ok":
+            yield from lines
+            return
         if self.kind == "hang_first":
             _hang(gone)
         struck = False

@@ -24,7 +24,7 @@ from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 
-from collector.errors import EngineError, UsageError
+from collector.errors import CollectorError, EngineError, UsageError
 from collector.i18n import system_language
 from collector.pocket import wire
 from collector.pocket.api import ApiError
@@ -78,7 +78,7 @@ class PocketServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that broke while idle is no error of ours; anything else is printed by the base class."""
-        if not isinstance(sys.exc_info()[1], OSError):
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
             super().handle_error(request, client_address)
 
 
@@ -109,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         try:
             body = self._read_body()
-            if not _own_host(self.headers.get("Host")):
+            if not (_is_here(self.headers.get("Host")) and _is_here(self.headers.get("Origin"))):
                 self.send_text(HTTPStatus.FORBIDDEN, "")
             elif path not in ROUTES:
                 self.send_text(HTTPStatus.NOT_FOUND, "404 page not found", "text/plain")
@@ -246,10 +246,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: a line per request would be work inside a measured window."""
 
 
-def _own_host(header: str | None) -> bool:
-    """Whether the Host header names this machine: a web page that rebinds its name to 127.0.0.1 does not."""
+def _is_here(address: str | None) -> bool:
+    """Whether a Host or Origin header, if there is one, names this machine.
+
+    A web page elsewhere must not use the engine, neither by name nor after making its name point to 127.0.0.1.
+    """
+    if address is None:
+        return True
     try:
-        name = (urlsplit(f"//{header or 'localhost'}").hostname or "").lower()
+        name = (urlsplit(address if "://" in address else f"//{address}").hostname or "").lower()
     except ValueError:
         return False
     with suppress(ValueError):
@@ -261,7 +266,13 @@ class _Stopped(BaseException):  # noqa: N818 - not an error, and no `except Exce
     """The process was told to end."""
 
 
+_ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)]
+"""The last one is how Windows asks a process group to end."""
+
+
 def _on_signal(number: int, frame: FrameType | None) -> None:
+    for end in _ENDS:
+        signal.signal(end, signal.SIG_IGN)  # we are ending already
     raise _Stopped
 
 
@@ -276,6 +287,7 @@ def serve(host: str, port: int, *, models: Mapping[str, Path] | None = None, fau
 
     Raises:
         UsageError: the address is not a loopback address, or the port is taken.
+        EngineError: a model folder has a name that no model can have.
     """
     try:
         server = PocketServer((host, port), Endpoints(models, faults))
@@ -284,12 +296,10 @@ def serve(host: str, port: int, *, models: Mapping[str, Path] | None = None, fau
             f"Cannot listen on {host}:{port} ({error.strerror}): choose another port.",
             f"无法监听 {host}:{port}（{error.strerror}）：请换一个端口。",
         ) from error
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if in_main_thread:
-        for name in ("SIGTERM", "SIGINT", "SIGBREAK"):  # the last one is how Windows asks a process group
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), _on_signal)
     try:
+        if threading.current_thread() is threading.main_thread():
+            for end in _ENDS:
+                signal.signal(end, _on_signal)
         print(f"listening on {server.url}", flush=True)
         server.endpoints.warm_up()
         server.serve_forever(poll_interval=0.5 if os.name == "posix" else 0.1)  # only POSIX signals interrupt it
@@ -315,7 +325,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         faults = FaultScript.from_environment() if options.test_faults else None
         serve(options.host, options.port, faults=faults)
-    except UsageError as error:
+    except CollectorError as error:
         print(error.text(system_language()), file=sys.stderr)
         return error.exit_code
     return 0

@@ -270,6 +270,9 @@ def test_names_are_found_as_ollama_finds_them(talk: Talk) -> None:
 def test_pulling_and_deleting(talk: Talk) -> None:
     pulled = [json.loads(line) for line in talk.post("pull", model="tiny").text.splitlines()]
     assert pulled == [{"status": "pulling manifest"}, {"status": "success"}]
+    assert talk.post("pull", model="tiny", stream=False).json() == {"status": "success"}
+    missing = talk.post("pull", model="nope", stream=False)
+    assert (missing.status_code, list(missing.json())) == (500, ["error"])
     refused = talk.client.request("DELETE", f"{talk.url}/api/delete", json={"model": "tiny"})
     assert refused.status_code == 400
     assert talk.post("show", model="tiny").status_code == 200

@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -153,6 +154,18 @@ def test_only_names_of_this_machine_are_served(address: tuple[str, int], host: s
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
 
 
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://localhost:8501", 200), ("http://127.0.0.1", 200), ("https://evil.example", 403), ("null", 403),
+        ("http://[", 403), ("file://", 403),
+    ],
+)  # fmt: skip
+def test_only_pages_of_this_machine_are_served(address: tuple[str, int], origin: str, status: int) -> None:
+    request = f"GET /api/version HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\nConnection: close\r\n\r\n"
+    assert raw(address, request.encode()).startswith(f"HTTP/1.1 {status} ".encode())
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", ""])
 def test_listens_on_loopback_only(host: str) -> None:
     with pytest.raises(UsageError, match="this machine only"):
@@ -174,6 +187,17 @@ def test_a_taken_port(
     monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
     assert server.main(["--host", "0.0.0.0"]) == 2
     assert "只在本机监听" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_a_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my model").mkdir()
+    (tmp_path / "my model" / "model.safetensors").touch()
+    monkeypatch.setenv("POCKET_MODELS", str(tmp_path))
+    monkeypatch.setenv("LC_ALL", "C")
+    assert server.main([]) == 3
+    assert "my model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("port", ["70000", "-1", "http"])

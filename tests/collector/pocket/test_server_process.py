@@ -10,7 +10,7 @@ import sys
 import httpx
 import pytest
 
-from tests.fakes.pocket_server import ROOT, pocket_process
+from tests.fakes.pocket_server import ROOT, pocket_process, running_server
 
 CHAT = {"model": "loop", "messages": [{"role": "user", "content": "hi"}], "options": {"num_ctx": 256}}
 ENDS = [signal.SIGTERM, signal.SIGINT] if sys.platform != "win32" else []
@@ -34,21 +34,20 @@ def test_ends_at_once_when_told(number: signal.Signals) -> None:
         assert process.wait(10) == 0
 
 
-def test_a_process_that_ends_cuts_its_streams() -> None:
+def test_a_server_that_ends_cuts_its_streams() -> None:
     """As recorded in server_term_chat: lines, then a connection closed without the end of the body."""
     lines = []
-    with pocket_process() as (url, process):
+    with running_server() as server:
 
         def read() -> None:
-            with httpx.stream("POST", f"{url}/api/chat", json=CHAT, timeout=60) as response:
+            with httpx.stream("POST", f"{server.url}/api/chat", json=CHAT, timeout=60) as response:
                 for line in response.iter_lines():
                     lines.append(json.loads(line))
                     if len(lines) == 2:
-                        process.terminate()
+                        server.stop()
 
         with pytest.raises(httpx.RemoteProtocolError):
             read()
-        process.wait(10)
     assert len(lines) >= 2
     assert not any(line["done"] for line in lines)
 

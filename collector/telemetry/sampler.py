@@ -79,9 +79,10 @@ class Sampler:
         self._history: list[Sample] = []
         self._drained = 0  # how many of the history were handed out by drain()
         self._since_start = 0
+        self._heard = False  # the process has not hung up
 
     def start(self) -> list[Capability]:
-        """Starts the process and waits for its first samples.
+        """Starts the process and waits for its first samples; one that runs already is kept.
 
         Returns:
             What every sensor can do on this machine.
@@ -89,9 +90,11 @@ class Sampler:
         Raises:
             SensorError: no sample came; the sentence says where to look.
         """
+        if self.alive:
+            return list(self.capabilities)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_python_path())}
         with self._arrived:
-            self._since_start, self.capabilities = 0, []
+            self._since_start, self.capabilities, self._heard = 0, [], True
         self._process = process = subprocess.Popen(
             [sys.executable, "-P", "-m", "collector.telemetry.child", self._config],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment,
@@ -101,7 +104,7 @@ class Sampler:
         self._reader = threading.Thread(target=self._read, args=(process,), daemon=True, name="sampler")
         self._reader.start()
         with self._arrived:
-            self._arrived.wait_for(lambda: self._since_start >= 2 or not self._reading(), _START_LIMIT_S)
+            self._arrived.wait_for(lambda: self._since_start >= 2 or not self._heard, _START_LIMIT_S)
             started = self._since_start >= 2
         if not started:
             self.stop()
@@ -146,7 +149,8 @@ class Sampler:
             lag_s += 1.0 / self.gpu_rate_hz  # the tick that we wait for may have gone without its GPU reading
         needed_ns = t_ns + round(lag_s * 1e9)
         with self._arrived:
-            return self._arrived.wait_for(lambda: bool(self._history) and self._last_full_ns() >= needed_ns, timeout_s)
+            self._arrived.wait_for(lambda: self._last_full_ns() >= needed_ns or not self._heard, timeout_s)
+            return self._last_full_ns() >= needed_ns
 
     @staticmethod
     def quality(samples: Sequence[Sample], t0_ns: int, t1_ns: int, rate_hz: float = RATE_HZ) -> Quality:
@@ -156,7 +160,7 @@ class Sampler:
     @property
     def alive(self) -> bool:
         """Whether the process runs and is heard."""
-        return self._process is not None and self._process.poll() is None and self._reading()
+        return self._process is not None and self._process.poll() is None and self._heard
 
     def restart(self) -> list[Capability]:
         """Ends what is left of the process and starts another; received samples and watched pids are kept.
@@ -193,9 +197,6 @@ class Sampler:
     ) -> None:
         self.stop()
 
-    def _reading(self) -> bool:
-        return self._reader is not None and self._reader.is_alive()
-
     def _last_full_ns(self) -> int:
         full = (sample.t_ns for sample in reversed(self._history) if sample.sampler_cpu_s is not None)
         return next(full, 0)
@@ -225,6 +226,7 @@ class Sampler:
                     self.capabilities = message
                 self._arrived.notify_all()
         with self._arrived:
+            self._heard = False
             self._arrived.notify_all()
 
     def _forget(self, now_ns: int) -> None:

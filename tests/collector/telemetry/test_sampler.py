@@ -31,6 +31,9 @@ def test_start_tells_every_sensor(sampler: Sampler) -> None:
     assert rows["estimate", "process_energy_j"].tier == "estimated"
     assert {"rapl", "nvml"} <= {sensor for sensor, _ in rows}
     assert all(row.reason for row in sampler.capabilities if row.status != "ok")
+    process = sampler._process
+    assert sampler.start() == sampler.capabilities
+    assert sampler._process is process
 
 
 def test_nothing_is_lost_while_the_collector_sleeps(sampler: Sampler) -> None:
@@ -122,6 +125,9 @@ def test_a_killed_sampler_is_noticed_and_starts_again() -> None:
     while sampler.alive and time.monotonic() < limit:
         time.sleep(0.01)
     assert not sampler.alive
+    asked_s = time.monotonic()
+    assert not sampler.wait_until(time.monotonic_ns() + SECOND, timeout_s=60)
+    assert time.monotonic() - asked_s < 30  # nobody to wait for
     sampler.watch([os.getpid()])  # speaks to nobody, and says nothing
     sampler.edge()
     before = sampler.between(0, time.monotonic_ns())

@@ -48,7 +48,7 @@ OLDER_DIFFERS = {
 """Where v0.9.6 does not agree with v0.32.15, which is the version imitated."""
 
 REPEATING = {"repeat_abort_generate_stream", "repeat_abort_generate_nostream", "repeat_abort_chat_stream",
-             "num_predict_zero", "generate_stream_length/0.9", "generate_stream_repeat/0.9"}  # fmt: skip
+             "num_predict_zero", "v0.9.6/generate_stream_length", "v0.9.6/generate_stream_repeat"}  # fmt: skip
 BROKEN = {"chat_zh", "utf8_chunks_fewer_than_tokens", "num_predict_minus1", "invalid_utf8_chat_stream",
           "invalid_utf8_chat_nostream", "invalid_utf8_generate_stream", "invalid_utf8_generate_nostream"}  # fmt: skip
 LIMIT_IS_THE_POINT = {"num_predict_over_10x", "context_shift_beyond_num_ctx", "context_shift_false"}
@@ -90,10 +90,9 @@ def recorded(version: str, left_out: dict[str, str]) -> list[Exchange]:
 def kind_of(exchange: Exchange) -> str:
     if "model" in exchange.data:
         return str(exchange.data["model"])
-    name = exchange.name if exchange.version == "v0.32.15" else f"{exchange.name}/0.9"
-    if name in REPEATING or (exchange.version == "v0.9.6" and exchange.name in REPEATING):
+    if {exchange.name, exchange.key} & REPEATING:
         return "repeating"
-    if name in BROKEN:
+    if exchange.name in BROKEN:
         return "broken"
     reason = exchange.last.get("done_reason") if exchange.texts[-1].startswith("{") else None
     return "ending" if reason == "stop" else "looping"

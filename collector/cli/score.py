@@ -43,12 +43,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def _score(options: argparse.Namespace) -> int:
     # Imported here, so that help and other commands do not wait for the scorer's libraries.
-    from transformers.utils import logging as transformers_logging
-
     from collector.quality.score import score_campaign
 
     chosen = _checkpoints(options.checkpoint)
-    transformers_logging.disable_progress_bar()
     summary = score_campaign(
         open_store(options), options.campaign, checkpoints=chosen, allow_download=options.download,
         device=options.device, rescore=options.rescore,

@@ -21,8 +21,16 @@ from typing import Any, TypeVar
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
+from torch.nn.functional import cross_entropy, linear
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoConfig, AutoTokenizer, BartForConditionalGeneration, BertTokenizer
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    BartForConditionalGeneration,
+    BertTokenizer,
+    DynamicCache,
+    EncoderDecoderCache,
+)
 
 from collector.errors import ScorerError
 from collector.quality.checkpoints import Checkpoint, download_hint, locate
@@ -181,28 +189,43 @@ class BartScorer:
         """Sum of log-probabilities of each target of the batch."""
         sources = list(dict.fromkeys(source for source, _ in batch))
         rows = torch.tensor([sources.index(source) for source, _ in batch], device=self.device)
-        encoder = pad_sequence([states[source] for source in sources], batch_first=True)[rows]
-        encoder_mask = self._padded([texts[source].ids for source in sources])[1][rows]
+        encoder = pad_sequence([states[source] for source in sources], batch_first=True)
+        encoder_mask = self._padded([texts[source].ids for source in sources])[1]
         labels, mask = self._padded([texts[target].ids for _, target in batch])
         start = torch.full_like(labels[:, :1], self._model.config.decoder_start_token_id)
         # Padding stands on the right, where a causal decoder cannot see it: no decoder mask is needed.
         hidden = self._model.get_decoder()(
-            input_ids=torch.cat([start, labels[:, :-1]], dim=1), encoder_hidden_states=encoder,
-            encoder_attention_mask=encoder_mask, use_cache=False,
-        ).last_hidden_state  # fmt: skip
+            input_ids=torch.cat([start, labels[:, :-1]], dim=1),
+            encoder_hidden_states=encoder[rows],
+            encoder_attention_mask=encoder_mask[rows],
+            past_key_values=self._cross_attention(encoder, rows),
+            use_cache=False,
+        ).last_hidden_state
         where = mask.bool()
         log_probs = self._log_probs(hidden[where], labels[where])
         owner = where.nonzero()[:, 0]
         sums = torch.zeros(len(batch), dtype=torch.float64, device=self.device)
         return list(sums.index_add(0, owner, log_probs.double()).tolist())
 
+    def _cross_attention(self, encoder: Tensor, rows: Tensor) -> EncoderDecoderCache:
+        """Keys and values of every decoder layer: projected once per source, then handed to each of its targets."""
+        cross = DynamicCache()
+        for index, layer in enumerate(self._model.get_decoder().layers):
+            attention = layer.encoder_attn
+            keys, values = (
+                project(encoder).unflatten(-1, (-1, attention.head_dim)).transpose(1, 2)[rows]
+                for project in (attention.k_proj, attention.v_proj)
+            )
+            cross.update(keys, values, index)
+        return EncoderDecoderCache(DynamicCache(), cross)
+
     def _log_probs(self, hidden: Tensor, labels: Tensor) -> Tensor:
         """Log-probability of each label, a slice of the positions at a time."""
         bias = self._model.final_logits_bias[0]
         parts: list[Tensor] = []
         for part in torch.arange(len(labels), device=labels.device).split(max(1, _LOGITS // len(bias))):
-            logits = (self._model.lm_head(hidden[part]) + bias).float()
-            parts.append(logits.gather(1, labels[part, None])[:, 0] - logits.logsumexp(1))
+            logits = linear(hidden[part], self._model.lm_head.weight, bias).float()
+            parts.append(-cross_entropy(logits, labels[part], reduction="none"))
         return torch.cat(parts)
 
     def _padded(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:

@@ -90,8 +90,11 @@ class CachedScorer:
     def _computed(self, pairs: Sequence[Pair]) -> list[PairResult]:
         if self._scorer is None:
             # Imported here: torch takes seconds to load, and often everything is known.
+            from transformers.utils.logging import disable_progress_bar
+
             from collector.quality.bartscore import BartScorer
 
+            disable_progress_bar()  # loading is short, and the command's output is read by other programs
             self._scorer = BartScorer(self.checkpoint, device=self._device, dtype=self.dtype)
         return [
             PairResult(s.sum_logprob, s.token_count, s.truncated_source or s.truncated_target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,11 +97,17 @@ def bert_checkpoint(tmp_path_factory: pytest.TempPathFactory, quiet: None) -> Pa
     return save_bert_checkpoint(tmp_path_factory.mktemp("bert"))
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("store") / "store.duckdb"
+    Store(path).ensure()
+    return path
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    made = Store(tmp_path / "store.duckdb")
-    made.ensure()
-    return made
+def store(tmp_path: Path, empty_store: Path) -> Store:
+    shutil.copy(empty_store, tmp_path / "store.duckdb")
+    return Store(tmp_path / "store.duckdb")
 
 
 @pytest.fixture

@@ -94,28 +94,24 @@ def test_the_model_itself_is_asked(store: Store, answered: Add, folder: dict[str
     assert stored["truncated"] is True  # the tiny checkpoint has 64 positions
 
 
-@pytest.mark.parametrize(
-    ("answer", "done_reason", "gate"),
-    [
+def test_failed_answers_are_zero_without_any_checkpoint(store: Store, answered: Add) -> None:
+    cases = [
         ("", "stop", "empty"),
         (None, "stop", "empty"),
         (EN.references[0], "length", "cut_off"),
         ("哈" * 60, "stop", "looping"),
         ("I'm sorry, but I can't help with that.", "stop", "refused"),
         (ZH.references[0], "stop", "wrong_language"),
-    ],
-)
-def test_failed_answers_are_zero_without_any_checkpoint(
-    store: Store, answered: Add, answer: str | None, done_reason: str, gate: str
-) -> None:
-    run = answered(EN, answer, done_reason=done_reason)
+    ]
+    runs = {answered(EN, answer, done_reason=done_reason): gate for answer, done_reason, gate in cases}
     summary = score_campaign(store, None, checkpoints={"en": None})
-    row = quality(store, run)
-    assert (row["quality"], row["quality_reason"], row["flags"][0]) == (0.0, gate, gate)  # type: ignore[index]
-    assert summary.gates[gate] == 1
-    assert scores(store, run)["gates", "answer"]["reason"] == gate
-    shown = store.query("SELECT flags FROM v_runs WHERE run_id = ?", [run])["flags"][0]
-    assert set(shown.split(",")) == set(row["flags"])  # type: ignore[call-overload]
+    assert summary.gates == {"empty": 2, "cut_off": 1, "looping": 1, "refused": 1, "wrong_language": 1}
+    shown = store.query("SELECT run_id, flags FROM v_runs")
+    for run, flags in zip(shown["run_id"], shown["flags"], strict=True):
+        row = quality(store, run)
+        assert (row["quality"], row["quality_reason"]) == (0.0, runs[run])
+        assert set(flags.split(",")) == set(row["flags"])  # type: ignore[call-overload]
+        assert scores(store, run)["gates", "answer"]["reason"] == runs[run]
 
 
 def test_without_checkpoint_the_rest_is_stored_and_filled_in_later(
@@ -303,14 +299,15 @@ def test_unknown_campaign_is_named(store: Store) -> None:
         score_campaign(store, "nope", checkpoints={})
 
 
-@pytest.mark.parametrize("answer", ["😀" * 100, "x" * 100_000, "\ud800", "中en混合mixed文text本 words 字", "0", "\0"])
 def test_every_strange_answer_ends_in_an_explained_outcome(
-    store: Store, answered: Add, folder: dict[str, str | None], answer: str
+    store: Store, answered: Add, folder: dict[str, str | None]
 ) -> None:
-    run = answered(EN, answer)
-    assert score_campaign(store, None, checkpoints=folder).total == 1
-    row = quality(store, run)
-    assert row["quality"] is not None or row["quality_reason"] in REASONS
+    answers = ["😀" * 100, "x" * 100_000, "\ud800", "中en混合mixed文text本 words 字", "0", "\0"]
+    runs = [answered(EN, answer) for answer in answers]
+    assert score_campaign(store, None, checkpoints=folder).total == len(answers)
+    for run in runs:
+        row = quality(store, run)
+        assert row["quality"] is not None or row["quality_reason"] in REASONS
 
 
 def test_command_line_words() -> None:

@@ -6,6 +6,7 @@ from the theme (.streamlit/config.toml), which has a set for light and one for d
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -14,7 +15,7 @@ import pandas as pd
 
 from pages._ui.theme import ACCENT, GRADE_COLOURS, GRADES, NEUTRAL, SERIES
 
-__all__ = ["bars", "classes", "pareto", "quality_energy", "strip", "tokens", "trace"]
+__all__ = ["bars", "class_bands", "classes", "pareto", "quality_energy", "strip", "tokens", "trace"]
 
 _PHASES = ("#E69F00", "#56B4E9", "#009E73")
 _NO_LETTER = "–"
@@ -24,8 +25,18 @@ _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross")
 def pareto(frame: pd.DataFrame, cost: str, gain: str) -> pd.DataFrame:
     """The rows that no other row beats in both ``cost`` (lower is better) and ``gain``, cheapest first."""
     known = frame.dropna(subset=[cost, gain]).sort_values([cost, gain], ascending=[True, False])
-    best = known[gain].cummax().shift(fill_value=-float("inf"))
+    best = known[gain].astype(float).cummax().shift(fill_value=-float("inf"))
     return known[known[gain] > best]
+
+
+def class_bands(low: float, high: float, bounds: Sequence[float]) -> pd.DataFrame:
+    """The part of every class between ``low`` and ``high``: ``from to middle grade``, the best first."""
+    edges = [low, *(bound for bound in bounds if low < bound < high), high]
+    first = sum(bound <= low for bound in bounds)
+    return pd.DataFrame(
+        [(a, b, (a * b) ** 0.5, GRADES[first + n]) for n, (a, b) in enumerate(itertools.pairwise(edges))],
+        columns=["from", "to", "middle", "grade"],
+    )
 
 
 def classes(frame: pd.DataFrame, bounds: Sequence[float], words: Mapping[str, str]) -> alt.LayerChart:
@@ -36,17 +47,14 @@ def classes(frame: pd.DataFrame, bounds: Sequence[float], words: Mapping[str, st
         bounds: upper ends of the classes A to F.
         words: ``eei`` and ``configuration`` axis titles, ``grade`` and ``interval`` for the tooltip.
     """
-    rows = frame.dropna(subset=["eei"]).copy()
+    # Only what is drawn: Altair looks at every column once for each layer.
+    rows = frame.dropna(subset=["eei"])[["label", "grade", "eei", "eei_low", "eei_high"]].copy()
     rows["letter"] = rows["grade"].fillna(_NO_LETTER)
     rows["range"] = [f"{low:.3g}–{high:.3g}" for low, high in zip(rows["eei_low"], rows["eei_high"], strict=True)]
     low, high = _span([*rows["eei_low"], *rows["eei"]], [*rows["eei_high"], *rows["eei"]], bounds)
-    edges = [low, *(bound for bound in bounds if low < bound < high), high]
-    first = sum(bound <= low for bound in bounds)
-    bands = pd.DataFrame({
-        "from": edges[:-1], "to": edges[1:], "grade": [GRADES[first + n] for n in range(len(edges) - 1)],
-        "middle": [(a * b) ** 0.5 for a, b in zip(edges, edges[1:], strict=False)],
-    })  # fmt: skip
-    axis = alt.Axis(title=words["eei"], values=[round(v, 4) for v in edges[1:-1]], format="~g", grid=False)
+    bands = class_bands(low, high, bounds)
+    edges = list(bands["to"])
+    axis = alt.Axis(title=words["eei"], values=[round(v, 4) for v in edges[:-1]], format="~g", grid=False)
     scale = alt.Scale(type="log", domain=[low, high], nice=False)
     x = alt.X("eei:Q", scale=scale, axis=axis)
     y = alt.Y("label:N", sort=list(rows["label"]), title=None, axis=alt.Axis(labelLimit=230, ticks=False))
@@ -73,8 +81,9 @@ def quality_energy(frame: pd.DataFrame, words: Mapping[str, str], *, front: bool
         words: axis titles ``joules``, ``quality``, and ``configuration``, ``grade``.
         front: whether to draw the front.
     """
-    rows = frame.dropna(subset=["joules_per_success", "quality"]).copy()
-    rows["letter"] = rows["grade"].fillna(_NO_LETTER) if "grade" in rows else _NO_LETTER
+    drawn = [f"{name}{end}" for name in ("joules_per_success", "quality") for end in ("", "_low", "_high")]
+    rows = frame.dropna(subset=["joules_per_success", "quality"])[["label", *drawn]].copy()
+    rows["letter"] = frame["grade"].fillna(_NO_LETTER) if "grade" in frame else _NO_LETTER
     low, high = _padded([*rows["joules_per_success_low"], *rows["joules_per_success"]],
                         [*rows["joules_per_success_high"], *rows["joules_per_success"]])  # fmt: skip
     scale = alt.Scale(type="log", domain=[low, high], nice=False)
@@ -125,7 +134,7 @@ def bars(frame: pd.DataFrame, value: str, words: Mapping[str, str], *, zero_to_o
         words: ``title`` of the picture, ``value`` axis title, ``configuration``.
         zero_to_one: whether the axis is that of a quality.
     """
-    rows = frame.dropna(subset=[value])
+    rows = frame.dropna(subset=[value])[["label", value, f"{value}_low", f"{value}_high"]]
     order = list(dict.fromkeys(rows["label"]))
     scale = alt.Scale(domain=[0, 1]) if zero_to_one else alt.Scale(zero=True)
     y = alt.Y("label:N", sort=order, title=None, axis=alt.Axis(ticks=False, labelLimit=190))

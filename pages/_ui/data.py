@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from db import Store, StoreLocked, StoreMissing, reader, store_path
+from db import Store, StoreLocked, reader, store_path
 from pages._ui import queries
 
 __all__ = ["Snapshot", "snapshot"]
@@ -27,8 +27,8 @@ _PATIENCE_S = 3.0
 class _PatientStore(Store):
     """A store whose readers give up sooner: a page that waits longer is worse than one with older figures."""
 
-    def read(self, timeout_s: float = _PATIENCE_S) -> AbstractContextManager[Any]:
-        return super().read(timeout_s)
+    def read(self, timeout_s: float | None = None) -> AbstractContextManager[Any]:
+        return super().read(_PATIENCE_S if timeout_s is None else timeout_s)
 
 
 _QUESTIONS = {
@@ -87,10 +87,8 @@ def snapshot() -> Snapshot:
     """
     path = Path(store_path()).expanduser().resolve()
     try:
-        file = path.stat().st_ino
         version = _PatientStore(path).data_version()
-    except FileNotFoundError as error:
-        raise StoreMissing(f"There is no database at {path}.", f"{path} 处没有数据库。") from error
+        file = path.stat().st_ino
     except StoreLocked:
         if str(path) not in _seen():
             raise

@@ -49,9 +49,7 @@ def choose(name: str, label: str, options: Sequence[str], *, show: Callable[[str
 
     # Words are looked up now and not in the widget, which may ask for them outside of a run, where no language is known.
     words = {code: anything if code == _ANY and anything is not None else show(code) for code in codes}
-    if st.session_state.get(key, current) not in codes:
-        del st.session_state[key]
-    if key not in st.session_state:
+    if _moved(name, asked) or st.session_state.get(key) not in codes:
         st.session_state[key] = current
     if pick == "segments":
         chosen = st.segmented_control(
@@ -73,7 +71,7 @@ def choose_many(name: str, label: str, options: Sequence[str], *, show: Callable
         chosen = st.session_state[key]
         remember(name, [] if list(chosen) == list(default) else chosen)
 
-    if key not in st.session_state:
+    if _moved(name, asked) or key not in st.session_state:
         st.session_state[key] = current
     st.session_state[key] = [value for value in st.session_state[key] if value in options]
     words = {code: show(code) for code in options}
@@ -86,3 +84,10 @@ def choose_many(name: str, label: str, options: Sequence[str], *, show: Callable
         max_selections=most,
         placeholder=placeholder,
     )
+
+
+def _moved(name: str, asked: object) -> bool:
+    """Whether the address changed since this choice was last shown (a link or the browser's back button)."""
+    last = st.session_state.get(f"{name}@")
+    st.session_state[f"{name}@"] = asked
+    return bool(last != asked)

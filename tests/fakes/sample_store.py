@@ -1,6 +1,6 @@
 """A small but realistic store for tests of pages: invented machines, models and answers, written through ``db``.
 
-``python -m tests.fakes.sample_store PATH [--runs N]`` writes one to look at.
+``python -m tests.fakes.sample_store PATH [--factor N]`` writes one to look at.
 """
 
 from __future__ import annotations
@@ -317,14 +317,26 @@ def _ratings() -> list[dict[str, object]]:
     return rows
 
 
+def enlarge(store: Store, factor: int) -> None:
+    """Repeats every run of the store with its samples and quality until there are ``factor`` times as many."""
+    with store.write() as w:
+        for table in ("samples", "qualities", "runs"):
+            w.execute(
+                f"INSERT INTO {table} SELECT old.* REPLACE (old.run_id || '-' || copy.n AS run_id) "  # noqa: S608
+                f"FROM {table} AS old, range(1, ?) AS copy(n)",
+                [factor],
+            )
+
+
 def main() -> None:
     """Writes a store to look at."""
     parser = argparse.ArgumentParser()
     parser.add_argument("path", type=Path)
     parser.add_argument("--items", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--factor", type=int, default=1, help="how many times every run is stored")
     args = parser.parse_args()
-    build(args.path, items=args.items, repeats=args.repeats)
+    enlarge(build(args.path, items=args.items, repeats=args.repeats), args.factor)
 
 
 if __name__ == "__main__":

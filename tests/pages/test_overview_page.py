@@ -1,0 +1,103 @@
+"""The ratings page: letters with their certainty, nobody hidden, labels where figures need them, links that hold."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from db import Store, reader
+from pages._ui import i18n, table
+from tests.fakes.sample_store import GPU_COHORT, POCKET_COHORT, configuration_id
+from tests.pages.conftest import ROUTER, Open, everything
+
+
+def test_every_configuration_of_the_cohort_has_a_row(sample: Path, app: Open) -> None:
+    rows = app(sample).dataframe[0].value
+    assert list(rows["label"]) == [
+        "llama3.2:3b-instruct-q4_K_M", "llama3.2:3b-instruct-q8_0", "gemma2:9b-instruct-q4_K_M", "phi3:3.8b-mini-q4_0",
+    ]  # fmt: skip
+    assert list(rows["certainty"]) == ["96%", "71% · C–D", "93% · D–E", i18n.MISSING]
+    assert rows["badge"].str.startswith("data:image/svg+xml").all()
+    assert rows["speed"].notna().all()
+
+
+@pytest.mark.parametrize(("lang", "reason"), [("en", "8 items, 30 are needed"), ("zh", "只有 8 道题，需要 30 道")])
+def test_the_unrated_says_why_in_words(sample: Path, app: Open, lang: str, reason: str) -> None:
+    at = app(sample, lang=lang, task="qa")
+    assert reason in everything(at)
+    assert i18n.catalogue(lang)["status.unrated"] in list(at.dataframe[0].value["status"])
+
+
+def test_demonstration_and_estimate_are_labelled(sample: Path, app: Open) -> None:
+    at = app(sample, cohort=POCKET_COHORT)
+    texts = i18n.catalogue("en")
+    assert list(at.dataframe[0].value["notes"].iloc[0]) == [texts["label.demo"], texts["label.estimated"]]
+    assert {texts["notice.demo"], texts["notice.estimated"]} <= {info.value for info in at.info}
+
+
+def test_measured_configurations_carry_no_such_label(sample: Path, app: Open) -> None:
+    at = app(sample, cohort=GPU_COHORT)
+    assert not [notes for notes in at.dataframe[0].value["notes"] if len(notes)]
+    assert not at.info
+
+
+def test_filters_come_from_the_address_and_go_into_it(sample: Path, app: Open) -> None:
+    at = app(sample, task="summary", family=["gemma2"])
+    assert list(at.dataframe[0].value["label"]) == ["gemma2:9b-instruct-q4_K_M"]
+    at.get_by_key("task-en").set_value("qa").run()
+    assert at.query_params["task"] == "qa"
+    at.get_by_key("task-en").set_value("overall").run()
+    assert "task" not in at.query_params
+
+
+@pytest.mark.parametrize("query", [{"task": "sudoku"}, {"cohort": "x"}, {"family": ["<script>"]}, {"lang": "fr"}])
+def test_nonsense_in_the_address_is_ignored(sample: Path, app: Open, query: dict[str, str]) -> None:
+    at = app(sample, **query)
+    assert not at.exception
+    assert len(at.dataframe[0].value) == 4
+
+
+def test_switching_the_language_keeps_the_choice(sample: Path, app: Open) -> None:
+    at = app(sample, task="qa")
+    at.get_by_key("lang").set_value("zh").run()
+    assert not at.exception
+    assert at.get_by_key("task-zh").value == "qa"
+    assert at.title[0].value == i18n.catalogue("zh")["nav.overview"]
+
+
+def test_browser_language_is_the_default(sample: Path, app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENERGY_RATING_DB", str(sample))
+    at = AppTest.from_file(str(ROUTER), default_timeout=30)
+    at.context = {"locale": "zh-CN"}
+    assert at.run().title[0].value == i18n.catalogue("zh")["nav.overview"]
+
+
+def test_a_model_name_is_never_markup(own: Store, app: Open) -> None:
+    evil = "<b>x</b> **y** :red[z]"
+    with own.write() as w:
+        w.execute(
+            "UPDATE ratings SET configuration = ? WHERE configuration = ?",
+            [evil, configuration_id("phi3:3.8b-mini-q4_0")],
+        )
+        w.execute("UPDATE configurations SET configuration_id = ? WHERE model = 'phi3:3.8b-mini-q4_0'", [evil])
+        w.execute(
+            "UPDATE runs SET configuration_id = ? WHERE configuration_id = ?",
+            [evil, configuration_id("phi3:3.8b-mini-q4_0")],
+        )
+    at = app(own.path, task="qa")
+    assert not at.exception
+    assert evil in [text.value for text in at.text]
+    assert evil not in [markdown.value for markdown in at.markdown]
+
+
+def test_a_scheme_without_letters_stands_behind_one_with(own: Store) -> None:
+    with own.write() as w:
+        w.execute(
+            "INSERT INTO ratings SELECT * REPLACE ('later' AS scheme, NULL AS grade, now()::TIMESTAMP AS rated_at) FROM ratings"
+        )
+    assert table.schemes(reader.ratings(own)) == ["sample-1", "later"]
+
+
+def test_equal_models_are_told_apart_by_their_identifier() -> None:
+    found = table.labels(["a#11111111", "a#22222222", "b#33333333"])
+    assert found == {"a#11111111": "a#11111111", "a#22222222": "a#22222222", "b#33333333": "b"}

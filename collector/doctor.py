@@ -117,25 +117,32 @@ def _engine(experiment: Experiment | None) -> Iterator[Check]:
 
 
 def _sensors() -> Iterator[Check]:
-    measured = False
-    for found in probe():
-        text = f"{found.sensor}.{found.field}: {found.status} ({found.source})"
-        if found.reason:
-            text += f" — {found.reason}"
-        if found.tier and found.status == "ok" and found.tier != "estimated":
-            measured = True
-        # a sensor that is not there is only worth a line when it is one that could give energy
-        if found.status == "ok" or found.status == "denied" or found.tier:
-            yield Check("sensor", "ok" if found.status == "ok" else "note", text, found.cure)
-    if not measured:
-        yield Check("energy", "note", t("no energy sensor: energy is estimated from CPU time and ratings stay provisional",
-                                        "没有能量传感器：能耗由 CPU 时间估算，评级为暂定"),
-                    t("an NVIDIA GPU, readable RAPL counters or a wall meter gives measured energy",
-                      "NVIDIA GPU、可读的 RAPL 计数器或墙插电表可提供实测能耗"))  # fmt: skip
+    found = probe()
+    for sensor in dict.fromkeys(c.sensor for c in found):
+        rows = [c for c in found if c.sensor == sensor]
+        works = [c for c in rows if c.status == "ok"]
+        if works:
+            fields = ", ".join(c.field for c in works)
+            yield Check("sensor", "ok", f"{sensor}: {fields} ({'; '.join(dict.fromkeys(c.source for c in works))})")
+        for row in {c.reason: c for c in rows if c.status != "ok"}.values():
+            yield Check("sensor", "note", f"{sensor}: {row.field}: {row.status}, {row.reason}", row.cure)
+    if not any(c.status == "ok" and c.tier not in (None, "estimated") for c in found):
+        yield Check(
+            "energy",
+            "note",
+            t(
+                "no energy sensor: energy is estimated from CPU time and ratings stay provisional",
+                "没有能量传感器：能耗由 CPU 时间估算，评级为暂定",
+            ),
+            t(
+                "an NVIDIA GPU, readable RAPL counters or a wall meter gives measured energy",
+                "NVIDIA GPU、可读的 RAPL 计数器或墙插电表可提供实测能耗",
+            ),
+        )
 
 
 def _quality() -> Iterator[Check]:
-    for language, name in (*DEFAULTS.items(), ("zh, en", POCKET)):
+    for language, name in (*DEFAULTS.items(), ("en", POCKET), ("zh", POCKET)):
         found = locate(name)
         if found is None:
             text = t(f"{language}: {name} is not on this machine, its answers stay unscored (no_checkpoint)",

@@ -292,7 +292,7 @@ def _load(checkpoint: Checkpoint, dtype: torch.dtype, device: str) -> tuple[Any,
     try:
         config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
         _check(checkpoint, config)
-        kind = BertTokenizer if checkpoint.name in _BERT_STYLE else AutoTokenizer
+        kind = BertTokenizer if _is_bert_style(checkpoint) else AutoTokenizer
         tokenizer = kind.from_pretrained(checkpoint.folder, local_files_only=True)
         model, report = BartForConditionalGeneration.from_pretrained(
             checkpoint.folder,
@@ -310,6 +310,12 @@ def _load(checkpoint: Checkpoint, dtype: torch.dtype, device: str) -> tuple[Any,
             "delete that folder and get it again.",
             f"无法加载 {checkpoint.folder} 中的模型 {checkpoint.name}（{error}）；请删除该文件夹后重新获取。",
         ) from error
+
+
+def _is_bert_style(checkpoint: Checkpoint) -> bool:
+    """Whether its vocabulary is a plain word list, as of the Chinese BART; its config alone would name BartTokenizer."""
+    files = {path.name for path in checkpoint.folder.iterdir()}
+    return checkpoint.name in _BERT_STYLE or ("vocab.txt" in files and not files & {"merges.txt", "tokenizer.json"})
 
 
 def _check(checkpoint: Checkpoint, config: Any) -> None:

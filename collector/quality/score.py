@@ -82,7 +82,8 @@ def score_campaign(
         ScorerError: a checkpoint that is here cannot be used, or a download failed.
         StoreError: the store cannot be read or written.
     """
-    store.ensure()
+    if store.state() != "missing":  # a wrong path is told by the query, not turned into an empty database
+        store.ensure()
     known = store.query("SELECT 1 FROM campaigns WHERE campaign_id = ?", [campaign_id])
     if campaign_id is not None and known.empty:
         raise UsageError(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from collector.errors import ScorerError
 from collector.quality import checkpoints
@@ -127,6 +128,21 @@ class _Evil:
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
         return Path.touch, (self.path,)
+
+
+def test_folder_with_only_a_word_list_is_read_as_bert_style(bert_checkpoint: Path, tmp_path: Path) -> None:
+    folder = _copy(bert_checkpoint, tmp_path / "copy")
+    words = [line for line in _vocabulary(folder) if line]
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+        (folder / name).unlink(missing_ok=True)
+    (folder / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
+    one, other = BartScorer(str(folder)), BartScorer(str(bert_checkpoint))
+    assert one.score(["水"], ["冰浮在水上。"]) == pytest.approx(other.score(["水"], ["冰浮在水上。"]), abs=1e-4)
+
+
+def _vocabulary(folder: Path) -> list[str]:
+    by_id = AutoTokenizer.from_pretrained(folder).get_vocab()
+    return sorted(by_id, key=lambda word: by_id[word])
 
 
 def test_outdated_copy_of_the_chinese_checkpoint(bert_checkpoint: Path) -> None:

@@ -16,7 +16,7 @@ from collector.quality.composite import SCORER_VERSION
 from collector.quality.judgement import REASONS
 from collector.quality.score import Summary, score_campaign
 from collector.suite import Item, load_suite
-from db import Store
+from db import Store, StoreMissing
 
 Add = Callable[..., str]
 EN = next(i for i in load_suite().items if i.id == "qa-short-en-02")
@@ -297,6 +297,12 @@ def test_other_checkpoint_or_version_is_reported_not_mixed(
 def test_unknown_campaign_is_named(store: Store) -> None:
     with pytest.raises(UsageError, match="no campaign nope"):
         score_campaign(store, "nope", checkpoints={})
+
+
+def test_a_wrong_path_is_told_and_not_created(tmp_path: Path) -> None:
+    with pytest.raises(StoreMissing):
+        score_campaign(Store(tmp_path / "none.duckdb"), None, checkpoints={})
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_strange_answer_ends_in_an_explained_outcome(

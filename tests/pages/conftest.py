@@ -29,6 +29,14 @@ def own(sample: Path, tmp_path: Path) -> Store:
     return Store(shutil.copy(sample, tmp_path / "own.duckdb"))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_component_search() -> Iterator[None]:
+    """Keeps every new AppTest from reading the metadata of all installed packages: half of the time, for nothing here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streamlit.components.v2.manifest_scanner.scan_component_manifests", list, raising=False)
+        yield
+
+
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> Open:
     """Opens a page as a visitor does; ``query`` is the address behind the question mark."""

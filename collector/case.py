@@ -69,6 +69,7 @@ def load_model(bench: MeasuringBench, case: Case, environment: dict[str, str], s
     check_context(experiment, [c.item for c in case.cells], num_ctx, source)
     options = {**experiment.generation.options(), **case.model.options, "num_ctx": num_ctx}
     loaded = client.load(tag, options, keep_alive=-1, timeout_s=experiment.protocol.load_timeout_s)
+    _interrupted(loaded.fault)
     if loaded.fault:
         raise EngineError(f"{tag} could not be loaded: {loaded.fault_detail or loaded.fault}.",
                           f"无法加载 {tag}：{loaded.fault_detail or loaded.fault}。")  # fmt: skip
@@ -94,6 +95,7 @@ def warm_up(bench: MeasuringBench, loaded: Loaded, cells: Sequence[Cell]) -> Non
         prompt = f"[warm-{number:03d}]\n{item.prompt}"
         request = chat_request(bench.experiment, loaded, prompt, number, _WARMUP_TOKENS)
         outcome = bench.client.chat(request, limits(bench.experiment))
+        _interrupted(outcome.fault)
         rate = None if outcome.fault else derive(outcome).decode_tokens_per_s
         if rate:
             rates.append(rate)
@@ -115,9 +117,10 @@ def idle_baseline(bench: MeasuringBench) -> IdleBaseline | None:
     return energy.idle_baseline(samples, start_ns, end_ns, bench.capabilities)
 
 
-def _store_answer(store: Store, answer: Answer, key: str, attempt: int, again: bool) -> None:
-    state = "planned" if again else "done" if answer.fault is None else "failed"
-    run = {**answer.run, "cell_id": key}
+def _store_answer(store: Store, answer: Answer, attempt: int, again: bool) -> None:
+    aborted = answer.fault == "aborted"
+    state = "planned" if again or aborted else "done" if answer.fault is None else "failed"
+    run = answer.run
     with store.write() as writer:
         writer.insert("runs", [run])
         if answer.samples:
@@ -127,24 +130,70 @@ def _store_answer(store: Store, answer: Answer, key: str, attempt: int, again: b
                 "event_id": uuid.uuid4().hex[:20], "at": datetime.now(UTC), "campaign_id": run["campaign_id"],
                 "run_id": run["run_id"], "kind": "fault", "name": answer.fault, "detail": run["fault_detail"],
             }])  # fmt: skip
-        writer.update("cells", {"cell_id": key}, {"state": state, "attempts": attempt, "reason": answer.fault})
+        writer.update(
+            "cells", {"cell_id": run["cell_id"]}, {"state": state, "attempts": attempt, "reason": answer.fault}
+        )
         writer.update("campaigns", {"campaign_id": run["campaign_id"]}, {"heartbeat_at": datetime.now(UTC)})
 
 
-def _recover(
-    bench: MeasuringBench, make_bench: Callable[[], MeasuringBench], restart: Callable[[], None], fault: str, loaded: Loaded
-) -> MeasuringBench:  # fmt: skip
-    """After an engine fault: the next attempt finds a working engine with the model loaded."""
-    if not bench.client.ready(timeout_s=2.0) or fault.startswith(("hang", "deadline", "connect")):
-        restart()
-        bench = make_bench()
-    bench.client.load(loaded.model, dict(loaded.options), keep_alive=-1,
-                      timeout_s=bench.experiment.protocol.load_timeout_s)  # fmt: skip
-    return bench
+class _Case:
+    """A case being measured: the bench as it stands now, and how it is put right after a fault."""
+
+    def __init__(
+        self, make_bench: Callable[[], MeasuringBench], restart: Callable[[], None], store: Store, loaded: Loaded,
+        on_answer: Callable[[Answer], None],
+    ) -> None:  # fmt: skip
+        self.make_bench, self.restart, self.store, self.loaded = make_bench, restart, store, loaded
+        self.on_answer = on_answer
+        self.bench = make_bench()
+        self.baseline: IdleBaseline | None = None
+
+    def recover(self, fault: str) -> None:
+        """After an engine fault: the next attempt finds a working engine with the model loaded."""
+        if not self.bench.client.ready(timeout_s=2.0) or fault.startswith(("hang", "deadline", "connect", "engine")):
+            self.restart()
+            self.bench = self.make_bench()
+        seconds = self.bench.experiment.protocol.load_timeout_s
+        _interrupted(self.bench.client.load(self.loaded.model, dict(self.loaded.options), -1, seconds).fault)
+
+    def wake_sampler(self) -> None:
+        """A sampler that died is started again; the answer it missed was flagged and is measured again."""
+        sampler = self.bench.sampler
+        if not sampler.alive:
+            sampler.restart()
+            record_event(self.store, self.bench.campaign_id, "sensor", "sampler_restarted", None)
+            self.bench = self.make_bench()
+
+    def measure(self, cell: Cell, key: str, before: int, faults: list[str]) -> Answer:
+        """Attempts at one cell until one counts or they are used up.
+
+        Raises:
+            KeyboardInterrupt: after the aborted attempt was stored.
+        """
+        most = self.bench.experiment.protocol.attempts
+        for number in range(1, most + 1):
+            self.wake_sampler()
+            answer = measure_answer(self.bench, self.loaded, cell, key, before + number, self.baseline)
+            again = remeasure(answer) and number < most
+            _store_answer(self.store, answer, before + number, again)
+            self.on_answer(answer)
+            _interrupted(answer.fault)
+            if answer.fault:
+                faults.append(answer.fault)
+                self.recover(answer.fault)
+            if not again:
+                break
+        return answer
+
+
+def _interrupted(fault: str | None) -> None:
+    """The client turns Ctrl-C into the fault ``aborted``, so that the record is whole; here it goes on its way."""
+    if fault == "aborted":
+        raise KeyboardInterrupt
 
 
 def run_case(
-    make_bench: Callable[[], MeasuringBench], store: Store, case: Case, pending: Sequence[Cell], *,
+    make_bench: Callable[[], MeasuringBench], store: Store, case: Case, pending: Sequence[tuple[Cell, int]], *,
     restart: Callable[[], None], environment: dict[str, str], deadline: float | None,
     on_answer: Callable[[Answer], None], source: str,
 ) -> CaseReport:  # fmt: skip
@@ -152,6 +201,7 @@ def run_case(
 
     Args:
         make_bench: gives the bench with the engine as it runs now; called again after a restart.
+        pending: cells to be measured, in order, with the attempts that were made before.
         deadline: ``time.monotonic()`` after which no further answer is begun, None for no limit.
         on_answer: told every attempt, for the progress display.
 
@@ -159,31 +209,20 @@ def run_case(
         EngineError: the model could not be loaded at all.
         KeyboardInterrupt: after the aborted attempt was stored.
     """
-    bench = make_bench()
-    loaded, row = load_model(bench, case, environment, source)
+    first = make_bench()
+    loaded, row = load_model(first, case, environment, source)
     with store.write() as writer:
         writer.upsert("configurations", [row])
-    warm_up(bench, loaded, pending)
-    baseline = idle_baseline(bench)
+    work = _Case(make_bench, restart, store, loaded, on_answer)
+    warm_up(work.bench, loaded, [cell for cell, _ in pending])
+    work.baseline = idle_baseline(work.bench)
     report, in_a_row = CaseReport(left=len(pending)), 0
-    for cell in pending:
+    for cell, before in pending:
         if deadline is not None and time.monotonic() > deadline:
             report.stopped = "time"
             break
-        key = cell_key(bench.campaign_id, case.model, cell)
-        for attempt in range(1, bench.experiment.protocol.attempts + 1):
-            answer = measure_answer(bench, loaded, cell, attempt, baseline)
-            again = remeasure(answer) and attempt < bench.experiment.protocol.attempts
-            _store_answer(store, answer, key, attempt, again)
-            on_answer(answer)
-            if answer.fault == "aborted":
-                report.stopped = "aborted"
-                raise KeyboardInterrupt
-            if answer.fault:
-                report.faults.append(answer.fault)
-                bench = _recover(bench, make_bench, restart, answer.fault, loaded)
-            if not again:
-                break
+        key = cell_key(first.campaign_id, case.model, cell)
+        answer = work.measure(cell, key, before, report.faults)
         report.left -= 1
         report.answered += answer.fault is None
         report.failed += answer.fault is not None
@@ -191,5 +230,5 @@ def run_case(
         if in_a_row >= _FAULTS_IN_A_ROW:
             report.stopped = "faults"
             break
-    time.sleep(bench.experiment.protocol.value("tail_s"))
+    time.sleep(first.experiment.protocol.value("tail_s"))
     return report

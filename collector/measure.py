@@ -15,6 +15,7 @@ from collector.ollama_types import ChatOutcome, ChatRequest, Limits
 from collector.plan import Cell, nonce
 from collector.suite import token_estimate
 from collector.telemetry.sampler import Sampler, quality
+from collector.telemetry.state import foreign_gpu_pids, machine_state, state_flags
 from collector.telemetry.types import Capability, IdleBaseline
 from db import effect_of
 
@@ -58,6 +59,12 @@ class MeasuringBench:
     engine_name: str
     engine_version: str
     engine_alive: Callable[[], bool]
+    engine_pids: tuple[int, ...]
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the engine is one that uses the GPUs whose sensors work here."""
+        return any(c.sensor == "nvml" and c.status == "ok" for c in self.capabilities)
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ def chat_request(experiment: Experiment, loaded: Loaded, prompt: str, seed: int,
     )  # fmt: skip
 
 
-def _flags(outcome: ChatOutcome, figures: timing.Timing, loaded: Loaded, prompt: str, has_gpu: bool) -> list[str]:
+def _flags(outcome: ChatOutcome, figures: timing.Timing, loaded: Loaded, prompt: str, on_gpu: bool) -> list[str]:
     flags = [outcome.fault] if outcome.fault else []
     if figures.client_lag_p99_s is not None and figures.client_lag_p99_s > _LAG_LIMIT_S:
         flags.append("client_lag")
@@ -104,7 +111,7 @@ def _flags(outcome: ChatOutcome, figures: timing.Timing, loaded: Loaded, prompt:
         if figures.output_tokens is not None and figures.prompt_tokens + figures.output_tokens > (actual or asked):
             flags.append("context_shifted")
     # a machine without a GPU has everything on the CPU, which is a placement and not a spill
-    if has_gpu and loaded.memory_bytes and (loaded.vram_bytes or 0) < loaded.memory_bytes:
+    if on_gpu and loaded.memory_bytes and (loaded.vram_bytes or 0) < loaded.memory_bytes:
         flags.append("cpu_spill")
     return flags
 
@@ -115,13 +122,14 @@ def remeasure(answer: Answer) -> bool:
 
 
 def measure_answer(
-    bench: MeasuringBench, loaded: Loaded, cell: Cell, attempt: int, baseline: IdleBaseline | None
+    bench: MeasuringBench, loaded: Loaded, cell: Cell, cell_id: str, attempt: int, baseline: IdleBaseline | None
 ) -> Answer:
     """Measures one attempt at one cell; engine and sensor faults end up in the record, never as exceptions."""
     experiment, item = bench.experiment, cell.item
     mark = nonce(item, cell.repeat, attempt)
     prompt = f"[{mark}]\n{item.prompt}"
     cap = experiment.generation.cap(item.load)
+    before = machine_state()
     bench.sampler.edge()
     outcome = bench.client.chat(chat_request(experiment, loaded, prompt, cell.seed, cap), limits(experiment))
     bench.sampler.edge()
@@ -137,16 +145,19 @@ def measure_answer(
     )  # fmt: skip
     usage = energy.aggregate(samples, outcome.sent_ns, outcome.end_ns, bench.capabilities)
     sampled = quality(samples, outcome.sent_ns, outcome.end_ns, experiment.telemetry.rate_hz)
-    flags = _flags(outcome, figures, loaded, prompt, has_gpu=bool(samples and samples[-1].gpus))
+    flags = _flags(outcome, figures, loaded, prompt, bench.on_gpu)
     if not bench.sampler.alive:
         flags.append("sampler_died")
-    more = (*joules.flags, *energy.machine_flags(samples, outcome.sent_ns, outcome.end_ns))
+    more = [*joules.flags, *energy.machine_flags(samples, outcome.sent_ns, outcome.end_ns)]
+    more += state_flags(before, machine_state())
+    if bench.on_gpu and foreign_gpu_pids(bench.engine_pids):
+        more.append("foreign_gpu_process")
     flags += [flag for flag in more if flag not in flags]
     if joules.energy_j is None and "energy_missing" not in flags and not outcome.fault:
         flags.append("energy_missing")
     run_id = uuid.uuid4().hex[:20]
     run = {
-        "run_id": run_id, "cell_id": cell.cell_id(bench.campaign_id, loaded.configuration_id),
+        "run_id": run_id, "cell_id": cell_id,
         "campaign_id": bench.campaign_id, "configuration_id": loaded.configuration_id,
         "machine_id": bench.fingerprint.machine_id,
         "cohort": cohort(bench.fingerprint, bench.engine_name, bench.engine_version, joules.scope, joules.tier),

@@ -56,11 +56,14 @@ class CampaignReport:
     problems: list[str] = field(default_factory=list)
 
 
-def _pending(store: Store, campaign_id: str, case: Case) -> list[Cell]:
-    """Cells of the case that have no answer yet, in the case's order."""
-    rows = store.query("SELECT cell_id FROM cells WHERE campaign_id = ? AND state = 'done'", [campaign_id])
-    done = set(rows.cell_id)
-    return [c for c in case.cells if cell_key(campaign_id, case.model, c) not in done]
+def _pending(store: Store, campaign_id: str, case: Case) -> list[tuple[Cell, int]]:
+    """Cells of the case that have no answer yet, in the case's order, with the attempts made so far."""
+    rows = store.query("SELECT cell_id, attempts, state FROM cells WHERE campaign_id = ?", [campaign_id])
+    open_cells = {
+        key: int(n) for key, n, state in zip(rows.cell_id, rows.attempts, rows.state, strict=True) if state != "done"
+    }
+    keyed = [(cell, cell_key(campaign_id, case.model, cell)) for cell in case.cells]
+    return [(cell, open_cells[key]) for cell, key in keyed if key in open_cells]
 
 
 def rate(store: Store) -> str | None:
@@ -215,13 +218,16 @@ def _measure_cases(run: _Run, campaign: Campaign, sampler: Sampler, progress: Pr
 
 
 def _one_case(
-    run: _Run, campaign: Campaign, sampler: Sampler, progress: Progress, case: Case, cells: list[Cell], deadline: float | None
+    run: _Run, campaign: Campaign, sampler: Sampler, progress: Progress, case: Case, cells: list[tuple[Cell, int]], deadline: float | None
 ) -> CaseReport:  # fmt: skip
     def bench() -> MeasuringBench:
         assert run.client is not None  # noqa: S101  start_engine ran before
-        sampler.watch(run.engine.pids())
+        pids = run.engine.pids()
+        sampler.watch(pids)
+        # the embedded engine computes on the CPU: an idle GPU's energy is not what its answers cost
+        sensors = tuple(c for c in sampler.capabilities if c.sensor != "nvml" or run.engine.name != "pocket")
         return MeasuringBench(
-            client=run.client, sampler=sampler, capabilities=tuple(sampler.capabilities), experiment=run.experiment,
+            client=run.client, sampler=sampler, capabilities=sensors, engine_pids=tuple(pids), experiment=run.experiment,
             fingerprint=run.fingerprint, campaign_id=campaign.campaign_id, engine_name=run.engine.name,
             engine_version=run.version, engine_alive=run.engine.alive,
         )  # fmt: skip

@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from collector.errors import Busy, ModelMissing
@@ -16,7 +18,7 @@ from collector.experiment import Experiment, parse_experiment
 from collector.hostlock import measuring_alone
 from collector.runner import run_experiment
 from db import Store
-from tests.fakes.pocket_server import ROOT, pocket_process
+from tests.fakes.pocket_server import ROOT, pocket_process, tiny_models
 
 ITEMS = [
     {"id": f"own-{n}", "task": "qa", "load": "short", "language": "en", "prompt": f"What is energy? ({n})",
@@ -37,6 +39,33 @@ def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store.duckdb")
+
+
+FAULTS = {
+    "cut": "connection_lost", "silent_end": "no_final_chunk", "error_line": "error_line", "malformed": "malformed_line",
+    "long_line": "line_too_long", "bad_utf8": "invalid_utf8", "no_counts": "counts_missing",
+    "wrong_counts": "counts_wrong", "hang_first": "hang_first_token", "hang_mid": "hang_mid_stream",
+    "status_404": "http_404", "status_400": "http_400", "status_500": "http_500", "status_503": "http_503",
+    "drip": "deadline",
+}  # fmt: skip
+
+
+def _quick(fault: str) -> Any:
+    return {"fault": "drip", "delay_s": 1.0} if fault == "drip" else fault
+
+
+def _kill_when_generating(store: Store) -> None:
+    """Kills the engine's process once, while it answers."""
+    limit = time.monotonic() + 60
+    while time.monotonic() < limit:
+        if store.state() == "current" and not store.query("SELECT 1 FROM v_runs").empty:
+            break
+        time.sleep(0.05)
+    for process in psutil.Process().children(recursive=True):
+        if "collector.pocket.server" in " ".join(process.cmdline()):
+            time.sleep(0.3)
+            process.kill()
+            return
 
 
 def _experiment(url: str, **more: Any) -> Experiment:
@@ -104,30 +133,36 @@ class TestCampaign:
         assert (second.status, second.answered) == ("finished", 3)
         assert first.campaign_id == second.campaign_id
 
-    @pytest.mark.parametrize(
-        ("fault", "name"),
-        [
-            ("cut", "connection_lost"), ("silent_end", "no_final_chunk"), ("error_line", "error_line"),
-            ("malformed", "malformed_line"), ("long_line", "line_too_long"), ("bad_utf8", "invalid_utf8"),
-            ("no_counts", "counts_missing"), ("wrong_counts", "counts_wrong"), ("hang_first", "hang_first_token"),
-            ("hang_mid", "hang_mid_stream"), ("status_404", "http_404"), ("status_400", "http_400"),
-            ("status_500", "http_500"), ("status_503", "http_503"),
-            ({"fault": "drip", "delay_s": 1.0}, "deadline"),
-        ],
-    )  # fmt: skip
-    def test_a_fault_is_named_retried_as_a_new_attempt_and_the_campaign_goes_on(
-        self, store: Store, fault: Any, name: str
-    ) -> None:
-        with pocket_process(faults=[fault]) as (url, _):
-            report = run_experiment(store, _experiment(url), "trial.toml")
-        assert (report.status, report.answered, report.failed) == ("finished", 3, 0)
-        runs = store.query("SELECT attempt, status, flags, fault FROM v_runs ORDER BY started_at")
-        assert len(runs) == 4
-        assert (runs.status[0], runs.fault[0], runs.attempt[0]) == ("fault", name, 1)
-        assert name in runs["flags"][0].split(",")
-        assert (runs.status[1], runs.attempt[1]) == ("ok", 2)
-        assert len(store.query("SELECT * FROM v_runs_valid")) == 3
-        assert name in set(store.query("SELECT name FROM events WHERE kind = 'fault'").name)
+    def test_every_fault_is_named_retried_as_a_new_attempt_and_the_campaign_goes_on(self, store: Store) -> None:
+        # an answer that comes between two faults keeps the model from being parked
+        script = [entry for fault in FAULTS for entry in (_quick(fault), "ok")]
+        items = [{**ITEMS[0], "id": f"own-{n}", "prompt": f"What is energy? ({n})"} for n in range(len(FAULTS))]
+        with pocket_process(faults=script) as (url, _):
+            report = run_experiment(store, _experiment(url, item=items), "trial.toml")
+        assert (report.status, report.answered, report.failed) == ("finished", len(FAULTS), 0)
+        runs = store.query("SELECT item, attempt, status, flags, fault FROM v_runs ORDER BY started_at")
+        assert list(runs.status) == ["fault", "ok"] * len(FAULTS)
+        assert list(runs.attempt) == [1, 2] * len(FAULTS)
+        for name, run in zip(FAULTS.values(), runs[runs.status == "fault"].itertuples(), strict=True):
+            assert run.fault == name
+            assert name in run.flags.split(",")
+        assert len(store.query("SELECT * FROM v_runs_valid")) == len(FAULTS)
+        told = store.query("SELECT name FROM events WHERE kind = 'fault'")
+        assert set(told.name) == set(FAULTS.values())
+
+    def test_a_crash_is_named_and_the_engine_started_again(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Our own child: its process ends in mid-answer."""
+        monkeypatch.setenv("POCKET_MODELS", str(tiny_models()["tiny:f16"].parent))
+        settings = {"kind": "pocket"}
+        experiment = _experiment("", engine=settings, models=["loop:f16"], repeats=2)
+        killer = threading.Thread(target=_kill_when_generating, args=(store,), daemon=True)
+        killer.start()
+        report = run_experiment(store, experiment, "trial.toml")
+        killer.join()
+        assert report.status == "finished"
+        assert report.answered == 6
+        runs = store.query("SELECT fault, status FROM v_runs WHERE fault IS NOT NULL")
+        assert list(runs.fault) == ["engine_crashed"]
 
     def test_a_model_that_keeps_failing_is_parked_and_the_others_go_on(self, store: Store) -> None:
         with pocket_process(faults=["error_line"] * 9) as (url, _):

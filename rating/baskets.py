@@ -10,7 +10,7 @@ from rating.cells import Cells
 from rating.model import Condition, Group, Measurements
 from rating.reasons import Both, Reason, reason
 from rating.scheme import OWN_MINIMUM, Basket, Member, Scheme, own_name
-from rating.validity import Facts, compared, intrinsic
+from rating.validity import Basis, Facts, compared, intrinsic
 
 __all__ = ["Reference", "choose", "own_members"]
 
@@ -102,8 +102,8 @@ def _alike(facts: Mapping[Group, Facts], groups: Sequence[Group]) -> set[int]:
     stamps = {group: _stamp(facts[group].conditions) for group in groups}
     counted = Counter(stamps.values())
     common = min(counted, key=lambda stamp: (-counted[stamp], str(stamp)), default=())
-    kept = [facts[group] for group in groups if stamps[group] == common]
-    return {group.configuration for group in groups if stamps[group] == common and not compared(facts[group], kept)}
+    basis = Basis.of([facts[group] for group in groups if stamps[group] == common])
+    return {group.configuration for group in groups if stamps[group] == common and not compared(facts[group], basis)}
 
 
 def _stamp(conditions: frozenset[Condition]) -> tuple[Condition, ...]:

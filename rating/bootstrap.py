@@ -36,6 +36,7 @@ class Series:
         start: first row of the cell; ``repeats`` its number of rows.
         energy_j: rows, their repeats already shuffled; likewise quality.
         count: number of series.
+        items: how many items each cell stands for; None is one each.
     """
 
     series: IntArray
@@ -45,6 +46,7 @@ class Series:
     energy_j: FloatArray
     quality: FloatArray
     count: int
+    items: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +89,7 @@ def resample(cells: Series, names: Sequence[str], key: tuple[object, ...], draws
         weights = np.stack([_generator("items", *key, name).poisson(1.0, draws) for name in block_names])
         here = slice(low, high)
         present = np.zeros((cells.count, len(block_names)))
-        present[cells.series[here], cells.item[here] - first] = 1.0
+        present[cells.series[here], cells.item[here] - first] = 1.0 if cells.items is None else cells.items[here]
         items += present @ weights.astype(np.float64)  # whole numbers, exact in any order
         for repeats in np.unique(cells.repeats[here]):
             chosen = low + np.flatnonzero(cells.repeats[here] == repeats)

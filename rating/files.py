@@ -41,6 +41,7 @@ _TRUTH: Final = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "yes": 1.0, "no"
 _DELIMITERS: Final = {".csv": ",", ".tsv": "\t"}
 _PARQUET: Final = (".parquet", ".pq")
 _JSON_LINES: Final = (".jsonl", ".ndjson", ".json")
+_MOST_GROUPS: Final = 20_000
 _ALIKE: Final = 0.85
 _MARK: Final = "\x1f"
 
@@ -60,10 +61,19 @@ def read_measurements(path: Path) -> Measurements:
         raise _refused(path, "has no rows", "没有数据行")
     table.check_columns()
     models, tasks = table.labels("model", needed=True), table.labels("task", needed=True)
+    cohorts = table.labels("cohort")
     if OVERALL in tasks.labels:
         raise _refused(path, "uses the reserved task name 'overall'", "使用了保留的任务名 'overall'")
+    groups = len(cohorts.labels) * len(np.unique(models.codes * len(tasks.labels) + tasks.codes))
+    if groups > _MOST_GROUPS:
+        raise _refused(
+            path,
+            f"has {groups} combinations of model, task and cohort, at most {_MOST_GROUPS} are rated; is the column "
+            "model right?",
+            f"中模型、任务与设备组的组合有 {groups} 个，最多评 {_MOST_GROUPS} 个；model 列是否正确？",
+        )
     items, loads, languages = table.labels("item", needed=True), table.labels("load"), table.labels("language")
-    tiers, scopes, cohorts = table.labels("energy_tier"), table.labels("energy_scope"), table.labels("cohort")
+    tiers, scopes = table.labels("energy_tier"), table.labels("energy_scope")
     item, item_keys = combined([items, loads, languages])
     condition, conditions = combined([loads, languages, tiers, scopes])
     repeat = table.repeats()

@@ -16,7 +16,7 @@ from rating.letters import Interval, Letter, finite, interval, items_needed, let
 from rating.model import FloatArray, Group, Measurements, Rating, Status
 from rating.reasons import UNRATED, Both, Reason, reason
 from rating.scheme import Scheme
-from rating.validity import Facts, compared, intrinsic
+from rating.validity import Basis, Facts, compared, intrinsic
 
 __all__ = ["Draws", "Figures", "Judge", "Line", "forbidding", "uncertainty"]
 
@@ -92,7 +92,7 @@ def uncertainty(scheme: Scheme, probability: float, needed: int | None) -> Reaso
 class Judge:
     """Judges the configurations of one cohort and task.
 
-    ``troubles`` are the reasons why there is no basket to compare with; empty when it stands.
+    ``troubles`` are the reasons why there is no basket to compare with; empty when it stands. ``basis`` sums up the basket.
     """
 
     measurements: Measurements
@@ -100,6 +100,7 @@ class Judge:
     scheme: Scheme
     reference: Reference
     troubles: Sequence[Reason]
+    basis: Basis
 
     def line(self, group: Group, figures: Figures | None) -> Line:
         """The line of one configuration; ``figures`` None where it has no valid answer."""
@@ -130,7 +131,7 @@ class Judge:
         facts = self.facts[group]
         reasons = forbidding(facts) + list(self.troubles)
         if not self.troubles:
-            reasons += compared(facts, [self.facts[group._replace(configuration=c)] for c in self.reference.codes])
+            reasons += compared(facts, self.basis)
             if figures is not None and figures.reference is None:
                 reasons.append(reason("no_common_items"))
         if figures is not None:
@@ -157,8 +158,7 @@ class Judge:
         soft = []
         if round(given.probability, 9) < self.scheme.rated_probability:
             soft.append(uncertainty(self.scheme, given.probability, needed))
-        groups = [group, *(group._replace(configuration=code) for code in self.reference.codes)]
-        if any(condition.tier == "estimated" for one in groups for condition in self.facts[one].conditions):
+        if any(condition.tier == "estimated" for condition in self.facts[group].conditions | self.basis.conditions):
             soft.append(reason("energy_estimated"))
         if self.reference.own:
             soft.append(reason("own_basket", comparable=self.reference.comparable))

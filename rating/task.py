@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,14 +13,17 @@ from rating.baskets import Reference
 from rating.bootstrap import Series, Sums, resample, shuffled_repeats
 from rating.cells import Cells
 from rating.judge import Draws, Figures, Judge, Line, forbidding
-from rating.model import Group, IntArray, Measurements
+from rating.model import FloatArray, Group, IntArray, Measurements
 from rating.reasons import Both, Reason, reason
 from rating.scheme import Scheme
-from rating.validity import Facts
+from rating.validity import Basis, Facts
 
 __all__ = ["Problem", "rate_task"]
 
 _CHUNK: Final = 128
+_BUNDLES: Final = 4096
+"""More items than this are drawn in so many bundles."""
+_BUNDLE_NAMES: Final = tuple(f"bundle {number}" for number in range(_BUNDLES))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +51,8 @@ def rate_task(problem: Problem, reference: Reference, cohort: int, task: int) ->
     """One line per configuration that has an answer or a note in this cohort and task, in the order of their codes."""
     groups = sorted(group for group in problem.facts if (group.cohort, group.task) == (cohort, task))
     troubles = _basket_troubles(problem, reference, cohort, task)
-    judge = Judge(problem.measurements, problem.facts, problem.scheme, reference, tuple(troubles))
+    members = [problem.facts.get(Group(cohort, task, code), Facts()) for code in reference.codes]
+    judge = Judge(problem.measurements, problem.facts, problem.scheme, reference, tuple(troubles), Basis.of(members))
     measured = [group for group in groups if group in problem.cells.slices]
     found = _without_basket(problem, measured) if troubles else _with_basket(problem, reference, measured)
     lines = {group: judge.line(group, figures) for group, figures in found}
@@ -125,19 +130,21 @@ def _chunk(
     sets: dict[bytes, _Own] = {}
     for own in owns:
         sets.setdefault(own.items.tobytes(), own)
-    series, first = list(owns), dict[bytes, int]()
+    series, places = list(owns), dict[bytes, slice]()
     for name, owner in sets.items():
-        first[name] = len(series)
+        places[name] = slice(len(series), len(series) + len(basket))
         series += [_restricted(member, owner.items) for member in basket]
     sums = None
     if any(len(own.cells) > 1 for own in owns):
         key = _key(problem, owns[0].group)
         item_names = [problem.cells.item_names[rank] for rank in names]
-        sums = resample(_series(problem, series), item_names, key, problem.draws)
+        if len(names) > _BUNDLES:
+            sums = resample(_bundled(problem, series, item_names), _BUNDLE_NAMES, key, problem.draws)
+        else:
+            sums = resample(_series(problem, series), item_names, key, problem.draws)
+    marks = {name: _mark(problem.cells, series[place], place, sums) for name, place in places.items()}
     for place, own in enumerate(owns):
-        at = first[own.items.tobytes()]
-        members = slice(at, at + len(basket))
-        yield own.group, _figures(problem.cells, own, place, series[members], members, sums)
+        yield own.group, _figures(problem.cells, own, place, marks[own.items.tobytes()], sums)
 
 
 def _key(problem: Problem, group: Group) -> tuple[object, ...]:
@@ -167,36 +174,75 @@ def _series(problem: Problem, owns: Sequence[_Own]) -> Series:
     return Series(index[order], item[order], start[order], repeats[order], energy, quality, len(owns))
 
 
-def _figures(cells: Cells, own: _Own, place: int, basket: Sequence[_Own], members: slice, sums: Sums | None) -> Figures:
-    energy, quality = cells.energy_j[own.cells], cells.quality[own.cells]
+def _bundled(problem: Problem, owns: Sequence[_Own], names: Sequence[str]) -> Series:
+    """Cells of very many items, gathered by the hash of their names into bundles that are drawn as one item each.
+
+    A bundle's sums vary as the items' do, their repeats included, so the bundles alone carry the whole noise.
+    """
+    cells = problem.cells
+    bundle = np.array([zlib.crc32(name.encode("utf-8", "surrogatepass")) % _BUNDLES for name in names], dtype=np.int64)
+    parts = []
+    for at, own in enumerate(owns):
+        where = bundle[own.items]
+        sums = [
+            np.bincount(where, weights=values, minlength=_BUNDLES)
+            for values in (cells.energy_j[own.cells], cells.quality[own.cells], None)
+        ]
+        present = np.flatnonzero(sums[2])
+        parts.append((np.full(len(present), at), present, *(column[present] for column in sums)))
+    index, item, energy, quality, count = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.lexsort((index, item))
+    once = np.ones(len(order), dtype=np.int64)
+    return Series(
+        index[order], item[order], np.arange(len(order)), once, energy[order], quality[order], len(owns), count[order]
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Mark:
+    """What a set of items is compared with: R and the basket's median quality, as points and as draws."""
+
+    reference: float | None = None
+    quality: float | None = None
+    draws_log2: FloatArray | None = None
+    draws_quality: FloatArray | None = None
+
+
+def _mark(cells: Cells, basket: Sequence[_Own], members: slice, sums: Sums | None) -> _Mark:
+    if not basket:
+        return _Mark()
     points = [_x(cells, member.cells) for member in basket]
+    quality = float(np.median([cells.quality[member.cells].mean() for member in basket]))
+    reference = float(np.exp2(np.mean(np.log2(points)))) if np.isfinite(points).all() else None
+    if sums is None:
+        return _Mark(reference, quality)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log2 = np.log2(sums.energy_j[members] / sums.quality[members]).mean(axis=0)
+        log2[~np.isfinite(log2)] = np.nan
+        median = np.median(sums.quality[members] / sums.items[members], axis=0)
+    return _Mark(reference, quality, log2, median)
+
+
+def _figures(cells: Cells, own: _Own, place: int, mark: _Mark, sums: Sums | None) -> Figures:
+    quality = cells.quality[own.cells]
     draws = None
     if sums is not None and len(own.cells) > 1:
-        draws = _draws(sums, place, members)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            x = sums.energy_j[place] / sums.quality[place]
+            log2_eei = None if mark.draws_log2 is None else np.round(np.log2(x) - mark.draws_log2, 9)
+            draws = Draws(x, sums.quality[place] / sums.items[place], log2_eei, mark.draws_quality)
     return Figures(
         n_items=len(own.cells),
         measured=len(range(*cells.slices[own.group].indices(len(cells.item)))),
         n_repeats=float(cells.repeats[own.cells].mean()),
-        energy_j=float(energy.mean()),
+        energy_j=float(cells.energy_j[own.cells].mean()),
         quality=float(quality.mean()),
         successes=float(quality.sum()),
         x=_x(cells, own.cells),
-        reference=float(np.exp2(np.mean(np.log2(points)))) if points and np.isfinite(points).all() else None,
-        basket_quality=float(np.median([cells.quality[m.cells].mean() for m in basket])) if basket else None,
+        reference=mark.reference,
+        basket_quality=mark.quality,
         draws=draws,
     )
-
-
-def _draws(sums: Sums, place: int, members: slice) -> Draws:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        x = sums.energy_j[place] / sums.quality[place]
-        quality = sums.quality[place] / sums.items[place]
-        if members.start == members.stop:
-            return Draws(x, quality, None, None)
-        log2_basket = np.log2(sums.energy_j[members] / sums.quality[members]).mean(axis=0)
-        log2_eei = np.round(np.log2(x) - log2_basket, 9)
-        log2_eei[~np.isfinite(log2_basket)] = np.nan
-        return Draws(x, quality, log2_eei, np.median(sums.quality[members] / sums.items[members], axis=0))
 
 
 def _x(cells: Cells, chosen: IntArray) -> float:

@@ -14,7 +14,7 @@ from rating.cells import valid_rows
 from rating.model import Condition, FloatArray, Group, IntArray, Measurements
 from rating.reasons import Reason, reason
 
-__all__ = ["Facts", "compared", "examine", "intrinsic"]
+__all__ = ["Basis", "Facts", "compared", "examine", "intrinsic"]
 
 BoolArray = npt.NDArray[np.bool_]
 _POWER_SHARE: Final = 0.2
@@ -131,18 +131,37 @@ def intrinsic(facts: Facts) -> list[Reason]:
     return found
 
 
-def compared(facts: Facts, basket: Sequence[Facts]) -> list[Reason]:
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a configuration is held against: conditions, parts of the energy and median power of the basket."""
+
+    conditions: frozenset[Condition]
+    has_cpu: bool
+    has_gpu: bool
+    power_w: float | None
+
+    @staticmethod
+    def of(basket: Sequence[Facts]) -> Basis:
+        """Sums up a basket; it has a part of the energy where most of its members have it."""
+        powers = [member.power_w for member in basket if member.power_w is not None]
+        return Basis(
+            frozenset(condition for member in basket for condition in member.conditions),
+            sum(bool(member.has_cpu) for member in basket) * 2 > len(basket),
+            sum(bool(member.has_gpu) for member in basket) * 2 > len(basket),
+            median(powers) if powers else None,
+        )
+
+
+def compared(facts: Facts, basis: Basis) -> list[Reason]:
     """What forbids comparing a configuration with the basket: other scope, tier, version, checkpoint, a part missing."""
-    found = _conflicts([facts.conditions, *(member.conditions for member in basket)])
-    for name, own, theirs in (
-        ("CPU", facts.has_cpu, [member.has_cpu for member in basket]),
-        ("GPU", facts.has_gpu, [member.has_gpu for member in basket]),
-    ):
-        if own is False and sum(bool(has) for has in theirs) * 2 > len(theirs):
+    found = _conflicts([facts.conditions, basis.conditions])
+    for name, own, theirs in (("CPU", facts.has_cpu, basis.has_cpu), ("GPU", facts.has_gpu, basis.has_gpu)):
+        if own is False and theirs:
             found.append(reason("mixed_scope", seen=f"no {name} energy, unlike the basket"))
-    powers = [member.power_w for member in basket if member.power_w is not None]
-    if facts.power_w is not None and powers and facts.power_w < _POWER_SHARE * median(powers):
-        found.append(reason("implausible_power", power=f"{facts.power_w:.3g}", median=f"{median(powers):.3g}"))
+    if facts.power_w is not None and basis.power_w is not None and facts.power_w < _POWER_SHARE * basis.power_w:
+        found.append(
+            reason("implausible_power", power=f"{facts.power_w:.3g}", median=f"{basis.power_w:.3g}"),
+        )
     return found
 
 

@@ -356,3 +356,13 @@ def test_every_reason_speaks_both_languages() -> None:
         fields = [{part.split("}")[0] for part in text.split("{")[1:]} for text in (english, chinese)]
         assert fields[0] == fields[1], code
     assert set(_TEXTS) >= UNRATED
+
+
+def test_very_many_items_are_drawn_in_bundles_with_the_same_spread() -> None:
+    models = BASE | {"mine": 2.9}
+    few = table(noisy(5, models, items=4000, repeats=1))["mine"]
+    many = table(noisy(5, models, items=4400, repeats=1))["mine"]
+    widths = [math.log2(r.eei_high / r.eei_low) for r in (few, many)]  # type: ignore[operator]
+    assert widths[1] == pytest.approx(widths[0] * math.sqrt(4000 / 4400), rel=0.25)
+    assert many.n_items == 4400
+    assert many.eei == pytest.approx(few.eei, rel=0.05)

@@ -204,14 +204,10 @@ def _check(table: Mapping[str, Any], source: str, name: str) -> None:
         if not known[key].holds(value):
             raise item_error(source, name, f"{key} must be {known[key].en}", f"{key} 必须是{known[key].zh}")
         if _has_nul(value):
-            raise item_error(
-                source, name, f"{key} holds a NUL byte; remove it", f"{key} 含有 NUL 字节，请删除"
-            )
+            raise item_error(source, name, f"{key} holds a NUL byte; remove it", f"{key} 含有 NUL 字节，请删除")
     _check_choice(table, "load", list(LOAD_TOKENS), source, name)
     if not _LANGUAGE.fullmatch(table["language"]):
-        raise item_error(
-            source, name, "language must be a code such as zh or en", "language 必须是 zh、en 这样的代码"
-        )
+        raise item_error(source, name, "language must be a code such as zh or en", "language 必须是 zh、en 这样的代码")
     if "id" in table and not _ID.fullmatch(table["id"]):
         raise item_error(
             source,
@@ -220,9 +216,7 @@ def _check(table: Mapping[str, Any], source: str, name: str) -> None:
             "id 只能包含字母、数字、“.”、“_”和“-”，最多 100 个",
         )
     if "reference" in table and "references" in table:
-        raise item_error(
-            source, name, "give either reference or references", "reference 与 references 只能写一个"
-        )
+        raise item_error(source, name, "give either reference or references", "reference 与 references 只能写一个")
 
 
 def _check_choice(table: Mapping[str, Any], key: str, choices: list[str], source: str, name: str) -> None:

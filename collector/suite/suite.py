@@ -133,9 +133,7 @@ def load_file(path: Path, *, need_references: bool = False) -> list[Item]:
     if not tables.get("item"):
         raise item_error(source, None, "holds no [[item]]", "没有任何 [[item]]")
     items = [
-        Item.from_table(
-            table, source, suite=tables.get("suite", path.stem), suite_version=tables.get("version")
-        )
+        Item.from_table(table, source, suite=tables.get("suite", path.stem), suite_version=tables.get("version"))
         for table in tables["item"]
     ]
     for item in items:

@@ -55,9 +55,9 @@ class Spec:
 
 
 SPECS = (
-    Spec("pocket-s", 256, 1, 256, steps=240, rate=3e-3),
-    Spec("pocket-m", 256, 2, 768, steps=300, rate=2e-3),
-    Spec("pocket-l", 512, 2, 512, steps=450, rate=2e-3),
+    Spec("pocket-s", 256, 1, 256, steps=330, rate=3e-3),
+    Spec("pocket-m", 256, 1, 1024, steps=350, rate=2.5e-3),
+    Spec("pocket-l", 512, 1, 1024, steps=480, rate=1.5e-3),
 )
 
 

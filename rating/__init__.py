@@ -5,19 +5,23 @@ Nothing here reads a file, a clock or a database; ``python -m rating`` (``__main
 
 from __future__ import annotations
 
+from rating.advice import co2e_g_per_1000, cost_per_1000, saving_to_next_class
 from rating.classes import EEI_BOUNDS, LETTERS, QUALITY_BOUNDS, class_of, quality_class_of
+from rating.effects import Comparison, Trend, compare, size_trend
 from rating.errors import BasketMissing, FileRefused, RatingError, SchemeError
 from rating.export import csv_bytes
 from rating.history import current
 from rating.model import COLUMNS, Condition, Configuration, Group, Measurements, Rating
 from rating.pareto import pareto_front
+from rating.ranks import probability_better, rank_ranges
 from rating.rate import DRAWS, SEED, rate
 from rating.reasons import Reason
 from rating.scheme import Basket, Member, Scheme, default_scheme, scheme_from_json
 
 __all__ = [
     "COLUMNS", "DRAWS", "EEI_BOUNDS", "LETTERS", "QUALITY_BOUNDS", "SEED",
-    "Basket", "BasketMissing", "Condition", "Configuration", "FileRefused", "Group", "Measurements", "Member",
-    "Rating", "RatingError", "Reason", "Scheme", "SchemeError",
-    "class_of", "csv_bytes", "current", "default_scheme", "pareto_front", "quality_class_of", "rate", "scheme_from_json",
+    "Basket", "BasketMissing", "Comparison", "Condition", "Configuration", "FileRefused", "Group", "Measurements",
+    "Member", "Rating", "RatingError", "Reason", "Scheme", "SchemeError", "Trend",
+    "class_of", "co2e_g_per_1000", "compare", "cost_per_1000", "csv_bytes", "current", "default_scheme", "pareto_front",
+    "probability_better", "quality_class_of", "rank_ranges", "rate", "saving_to_next_class", "scheme_from_json", "size_trend",
 ]  # fmt: skip

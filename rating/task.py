@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from rating.reasons import Both, Reason, reason
 from rating.scheme import Scheme
 from rating.validity import Basis, Facts
 
-__all__ = ["Problem", "rate_task"]
+__all__ = ["Paired", "Problem", "paired_sums", "rate_task"]
 
 _CHUNK: Final = 128
 _BUNDLES: Final = 4096
@@ -145,6 +145,29 @@ def _chunk(
     marks = {name: _mark(problem.cells, series[place], place, sums) for name, place in places.items()}
     for place, own in enumerate(owns):
         yield own.group, _figures(problem.cells, own, place, marks[own.items.tobytes()], sums)
+
+
+class Paired(NamedTuple):
+    """Draws of two groups on their shared items, and their cells' mean energies and qualities, shape (2, items)."""
+
+    sums: Sums
+    cells: tuple[FloatArray, FloatArray]
+
+
+def paired_sums(problem: Problem, first: Group, second: Group) -> Paired | None:
+    """Draws of two groups of one cohort and task, paired by item; None with fewer than two shared items."""
+    cells = problem.cells
+    if first not in cells.slices or second not in cells.slices:
+        return None
+    items = [cells.item[cells.slices[group]] for group in (first, second)]
+    names = np.intersect1d(items[0], items[1], assume_unique=True)
+    if len(names) < 2:  # noqa: PLR2004
+        return None
+    owns = [_own(cells, names, group) for group in (first, second)]
+    item_names = [cells.item_names[rank] for rank in names]
+    sums = resample(_series(problem, owns), item_names, _key(problem, first), problem.draws)
+    energy = np.stack([cells.energy_j[own.cells] for own in owns])
+    return Paired(sums, (energy, np.stack([cells.quality[own.cells] for own in owns])))
 
 
 def _key(problem: Problem, group: Group) -> tuple[object, ...]:

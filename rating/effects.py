@@ -1,0 +1,109 @@
+"""Differences between configurations on the items they share, and the trend over model size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from rating.cells import Cells
+from rating.letters import Interval, interval
+from rating.model import FloatArray, Group, Measurements
+from rating.rate import DRAWS, SEED
+from rating.scheme import Scheme
+from rating.task import Problem, paired_sums
+
+__all__ = ["Comparison", "Trend", "compare", "size_trend"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The second configuration against the first on the items valid for both.
+
+    Attributes:
+        n_items: items shared.
+        energy_ratio: joules per answer, second over first; likewise x_ratio for joules per success (None without any
+            success of one of them), each with its 95 % interval.
+        quality_difference: mean quality, second minus first.
+        verdict: better or worse by joules per success where the interval excludes a ratio of 1, else no evidence.
+    """
+
+    n_items: int
+    energy_ratio: float
+    energy_interval: Interval
+    quality_difference: float
+    quality_interval: Interval
+    x_ratio: float | None
+    x_interval: Interval
+    verdict: Literal["better", "worse", "no evidence"]
+
+
+def compare(
+    measurements: Measurements, first: Group, second: Group, *, draws: int = DRAWS, seed: int = SEED
+) -> Comparison | None:
+    """Paired comparison of two groups of one cohort and task, e.g. two precisions of a model or two campaigns.
+
+    Returns:
+        None where they share fewer than two items.
+    """
+    problem = Problem(measurements, Cells.of(measurements), {}, Scheme("compare"), draws, seed)
+    found = paired_sums(problem, first, second)
+    if found is None:
+        return None
+    sums, (energy, quality) = found
+    with np.errstate(divide="ignore", invalid="ignore"):
+        x = sums.energy_j / sums.quality
+        x_draws = x[1] / x[0]
+        means = sums.quality / sums.items
+        per_answer = sums.energy_j[1] / sums.energy_j[0]
+    x_interval = interval(x_draws)
+    totals = quality.sum(axis=1)
+    ratio = float(energy[1].sum() / energy[0].sum())
+    verdict: Literal["better", "worse", "no evidence"] = "no evidence"
+    if x_interval.high is not None and x_interval.high < 1:
+        verdict = "better"
+    elif x_interval.low is not None and x_interval.low > 1:
+        verdict = "worse"
+    return Comparison(
+        n_items=energy.shape[1],
+        energy_ratio=ratio,
+        energy_interval=interval(per_answer),
+        quality_difference=float(quality[1].mean() - quality[0].mean()),
+        quality_interval=interval(means[1] - means[0]),
+        x_ratio=float(ratio * totals[0] / totals[1]) if totals.min() > 0 else None,
+        x_interval=x_interval,
+        verdict=verdict,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """Slope of log(figure) over log(size): 1 is proportional, 0 is none; with its 95 % interval."""
+
+    slope: float
+    low: float
+    high: float
+    n: int
+
+
+def size_trend(parameter_counts: Sequence[float], figures: Sequence[float]) -> Trend | None:
+    """Least-squares trend of a positive figure (joules, x) over model size, both in logarithms.
+
+    Returns:
+        None with fewer than three configurations or a single size.
+    """
+    size, figure = _logs(parameter_counts), _logs(figures)
+    if len(size) < 3 or np.ptp(size) == 0:  # noqa: PLR2004 - a slope with an interval needs three points
+        return None
+    fit = stats.linregress(size, figure)
+    half = float(stats.t.ppf(0.975, len(size) - 2) * fit.stderr)
+    slope = float(fit.slope)
+    return Trend(slope, slope - half, slope + half, len(size)) if math.isfinite(half) else None
+
+
+def _logs(values: Sequence[float]) -> FloatArray:
+    return np.log(np.asarray(values, dtype=np.float64))

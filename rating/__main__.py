@@ -177,7 +177,10 @@ class _Shelf:
         """Schemes of the baskets that experiments declare, with their campaigns."""
         declared: dict[Scheme, set[str]] = {}
         for campaign in self._campaigns:
-            basket = tomllib.loads(campaign.experiment).get("rating", {}).get("basket")
+            try:
+                basket = tomllib.loads(campaign.experiment).get("rating", {}).get("basket")
+            except tomllib.TOMLDecodeError:  # kept by another program; its ratings then know no declared basket
+                continue
             if basket and scheme.own_baskets:
                 declared.setdefault(with_basket(scheme, basket), set()).add(campaign.name)
         return declared

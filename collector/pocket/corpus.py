@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import re
-import tomllib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from collector.suite import Item, load_suite
 
 __all__ = ["Example", "Pair", "general_pairs", "pairs", "suite_pairs", "texts", "varied"]
 
-_TEXTS = Path(__file__).parent / "texts.toml"
+_TEXTS = Path(__file__).parent / "texts.json"
 _SENTENCE_END = re.compile(r"(?<=[。！？])|(?<=[.!?]) ")
 _OTHER_WORDS = (
     ("请解释", ("解释一下", "请说明", "说一说", "请问")),
@@ -55,8 +55,8 @@ def suite_pairs(items: Sequence[Item] | None = None) -> list[Pair]:
 
 
 def general_pairs() -> list[Pair]:
-    """Our own pairs (``texts.toml``)."""
-    tables = tomllib.loads(_TEXTS.read_text(encoding="utf-8"))["pair"]
+    """Our own pairs (``texts.json``)."""
+    tables = json.loads(_TEXTS.read_text(encoding="utf-8"))["pair"]
     return [Pair(tuple(table["questions"]), tuple(table["answers"])) for table in tables]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -89,7 +90,7 @@ def load_suite(paths: Sequence[Path] | None = None) -> Suite:
         ItemError: a file cannot be read or an item is wrong; the sentence names file, item and field.
     """
     suite = Suite()
-    for path in sorted(SHIPPED.glob("*.toml")):
+    for path in sorted(SHIPPED.glob("*.json")):
         suite = suite.with_items(load_file(path, need_references=True), path.name)
     for path in paths or ():
         suite = suite.with_items(load_file(path), str(path))
@@ -97,7 +98,7 @@ def load_suite(paths: Sequence[Path] | None = None) -> Suite:
 
 
 def load_file(path: Path, *, need_references: bool = False) -> list[Item]:
-    """The items of one TOML file: an optional header (``schema``, ``suite``, ``version``) and ``[[item]]``.
+    """The items of one TOML or JSON file (the same tables): an optional header (``schema``, ``suite``, ``version``) and ``[[item]]``.
 
     Args:
         path: the file.
@@ -144,14 +145,23 @@ def load_file(path: Path, *, need_references: bool = False) -> list[Item]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        tables: Any = json.loads(text) if _is_json(path) else tomllib.loads(text)
     except FileNotFoundError as error:
         raise ItemError(f"{path}: there is no such item file.", f"{path}：没有这个题目文件。") from error
     except (OSError, UnicodeDecodeError, ValueError) as error:
-        # ValueError: tomllib's own errors, and a NUL byte in the path
+        # ValueError: the parsers' own errors, and a NUL byte in the path
+        kind = "JSON" if _is_json(path) else "TOML"
         raise ItemError(
-            f"{path}: cannot be read as TOML ({error}).", f"{path}：无法作为 TOML 读取（{error}）。"
+            f"{path}: cannot be read as {kind} ({error}).", f"{path}：无法作为 {kind} 读取（{error}）。"
         ) from error
+    if not isinstance(tables, dict):
+        raise item_error(str(path), None, "must be one JSON object", "必须是一个 JSON 对象")
+    return tables
+
+
+def _is_json(path: Path) -> bool:
+    return path.suffix.lower() == ".json"
 
 
 def range_problems(items: Iterable[Item]) -> list[str]:

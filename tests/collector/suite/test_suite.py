@@ -134,6 +134,17 @@ def test_wrong_files_are_refused_by_name(tmp_path: Path, text: str | bytes, word
     assert "own.toml" in caught.value.en
 
 
+@pytest.mark.parametrize(("text", "words"), [("{", "JSON"), ("[]", "JSON object"), ('{"item": 3}', "item")])
+def test_json_files_hold_the_same_tables(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "own.json"
+    path.write_text('{"suite": "mine", "item": [{"id": "x", "task": "qa", "load": "short", "language": "en", "prompt": "Why?"}]}')
+    assert [item.id for item in load_file(path)] == ["x"]
+    path.write_text(text)
+    with pytest.raises(ItemError, match=words) as caught:
+        load_file(path)
+    assert "own.json" in caught.value.en
+
+
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     for path in (tmp_path / "none.toml", tmp_path, Path("a\0b")):
         with pytest.raises(ItemError):

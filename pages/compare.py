@@ -124,9 +124,17 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     ratings = ratings[ratings["scheme"] == table.schemes(ratings)[0]]
     tasks = sorted(set(ratings["task"]), key=lambda name: (name != OVERALL, name))
     task = (
-        urls.choose("task", t("filter.task"), tasks, show=lambda c: code_text("task", c), pick="segments") or tasks[0]
+        urls.choose(
+            "task",
+            t("filter.task"),
+            tasks,
+            show=lambda c: code_text("task", c),
+            default=table.default_task(ratings, tasks),
+            pick="segments",
+        )
+        or tasks[0]
     )
-names = table.labels(list(ratings["configuration"].unique()))
+names = table.labels(ratings)
 chosen = choose(ratings[ratings["task"] == task], names)
 mine = ratings[ratings["configuration"].isin(chosen)]
 speeds = figures[figures["configuration"].isin(chosen)]

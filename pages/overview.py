@@ -26,7 +26,7 @@ def choose_rows(ratings: pd.DataFrame, figures: pd.DataFrame) -> tuple[pd.DataFr
     ]
     ratings = ratings[ratings["scheme"] == scheme]
     tasks = sorted(set(names.loc[names["cohort"] == cohort, "task"]), key=lambda name: (name != OVERALL, name))
-    default = OVERALL if (ratings["task"] == OVERALL).any() else tasks[-1]
+    default = table.default_task(ratings, tasks)
     task = urls.choose("task", t("filter.task"), tasks, show=lambda c: code_text("task", c), default=default,
                        pick="segments") or default  # fmt: skip
     inside = [f[(f["cohort"] == cohort) & (f["task"] == task)] for f in (ratings, figures)]
@@ -97,19 +97,20 @@ def columns() -> dict[str, object]:
 
 
 def not_rated(rows: pd.DataFrame) -> None:
-    """Why some have no letter, and why some letters are provisional, in words and in full view."""
+    """Who has no letter or a provisional one, and why, every reason once and in full view."""
     for status, icon in (
         ("unrated", ":material/block:"),
         ("none", ":material/pending:"),
         ("provisional", ":material/help:"),
     ):
-        for _, row in rows[rows["status"] == status].iterrows():
-            words = "\n".join("• " + line for line in table.reasons(row["reasons"]))
-            with st.container(horizontal=True, gap="small"):
-                st.badge(code_text("status", status), icon=icon, color="gray" if status == "none" else "orange")
-                st.text(row["label"])
-            if words:
-                st.text(words)
+        mine = rows[rows["status"] == status]
+        if mine.empty:
+            continue
+        with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+            st.badge(code_text("status", status), icon=icon, color="gray" if status == "none" else "orange")
+            st.text(", ".join(mine["label"]))
+        for words, who in table.shared_reasons(mine):
+            st.text(f"• {words}" if len(who) == len(mine) else f"• {words} [{', '.join(who)}]")
 
 
 def detail(row: pd.Series) -> None:
@@ -173,7 +174,7 @@ def part_figures(shot: Snapshot, cohort: str) -> None:
     part = shot.frame("figures", asked["campaign"], asked["load"], asked["language"])
     part = part[(part["cohort"] == cohort)]
     view = pd.DataFrame({
-        "label": part["configuration"].map(table.labels(list(part["configuration"].unique()))),
+        "label": part["configuration"].map(table.labels(part)),
         "task": [code_text("task", c) for c in part["task"]],
         "answers": part["answers"], "energy": part["energy_j"].round(3), "quality": part["quality"].round(3),
         "speed": part["decode_tokens_per_s"].round(1), "ttft": part["ttft_s"].round(3),

@@ -37,7 +37,7 @@ def flag_words(name: str) -> str:
 def listing(found: pd.DataFrame) -> None:
     """The table of runs; a row selected goes into the address."""
     view = pd.DataFrame({
-        "label": found["configuration"].map(table.labels(list(found["configuration"].unique()))),
+        "label": found["configuration"].map(table.labels(found)),
         "task": [code_text("task", c) for c in found["task"]], "load": [code_text("load", c) for c in found["load"]],
         "language": [code_text("language", c) for c in found["language"]], "item": found["item"],
         "status": [code_text("status", c) for c in found["status"]], "energy": found["energy_j"],
@@ -152,7 +152,7 @@ def energy(run: dict[str, Any]) -> None:
         t("energy.prefill"): i18n.quantity(run["energy_prefill_j"], "J"),
         t("energy.decode"): i18n.quantity(run["energy_decode_j"], "J"),
         t("energy.baseline"): i18n.quantity(run["baseline_power_w"], "W"),
-        t("energy.coverage"): i18n.joined([i18n.percent(run["sample_coverage"]), t("energy.samples", n=i18n.count(run["sample_count"]))]),
+        t("energy.coverage"): i18n.joined([i18n.percent(run["sample_coverage"]), "" if run["sample_count"] is None else t("energy.samples", n=i18n.count(run["sample_count"]))]),
     }, border="horizontal", width="content")  # fmt: skip
     if run["energy_sources"]:
         st.caption(t("runs.sources"))

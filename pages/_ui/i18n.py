@@ -118,8 +118,8 @@ def date(value: object) -> str:
 
 
 def joined(parts: Iterable[str]) -> str:
-    """Parts of a list side by side."""
-    return " · ".join(part for part in parts if part)
+    """Parts of a list side by side, without the unknown ones; a dash when nothing is known."""
+    return " · ".join(part for part in parts if part and part != MISSING) or MISSING
 
 
 def _locale() -> str:

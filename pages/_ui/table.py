@@ -10,14 +10,44 @@ import pandas as pd
 from pages._ui import badge, i18n
 from pages._ui.i18n import code_text, interval, joined, percent, t
 
-__all__ = ["certainty", "grade_range", "labels", "leaderboard", "notes", "reasons", "schemes", "shown"]
+__all__ = [
+    "default_task",
+    "shared_reasons",
+    "certainty",
+    "grade_range",
+    "labels",
+    "leaderboard",
+    "notes",
+    "reasons",
+    "schemes",
+    "shown",
+]
 
 
-def labels(configurations: Sequence[str]) -> dict[str, str]:
-    """A short name for each configuration: its model where that is unique among them, else its whole identifier."""
-    models = {configuration: configuration.rsplit("#", 1)[0] for configuration in configurations}
-    seen = pd.Series(models).value_counts()
-    return {c: model if seen[model] == 1 else c for c, model in models.items()}
+def labels(frame: pd.DataFrame) -> dict[str, str]:
+    """A short name for each ``configuration``: its ``model`` where that is unique among them, else its identifier."""
+    models = frame[["configuration", "model"]].drop_duplicates("configuration").set_index("configuration")["model"]
+    models = models.fillna(pd.Series(models.index, index=models.index))
+    seen = models.value_counts()
+    return {str(c): str(model) if seen[model] == 1 else str(c) for c, model in models.items()}
+
+
+def default_task(ratings: pd.DataFrame, tasks: Sequence[str]) -> str:
+    """The first of ``tasks`` where somebody has a letter, else the one with most rows that have an index or quality."""
+    for task in tasks:
+        if ratings.loc[ratings["task"] == task, "grade"].notna().any():
+            return task
+    known = ratings.groupby("task")["quality"].count()
+    return max(tasks, key=lambda task: int(known.get(task, 0)))
+
+
+def shared_reasons(rows: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    """Every reason once, with the labels of the rows that have it; those of most rows first."""
+    found: dict[str, list[str]] = {}
+    for label, value in zip(rows["label"], rows["reasons"], strict=True):
+        for words in reasons(value):
+            found.setdefault(words, []).append(label)
+    return sorted(found.items(), key=lambda entry: -len(entry[1]))
 
 
 def reasons(value: object) -> list[str]:
@@ -53,10 +83,11 @@ def leaderboard(ratings: pd.DataFrame, figures: pd.DataFrame) -> pd.DataFrame:
     Both frames hold one cohort and one task; a configuration without a rating row comes last with status ``none``.
     """
     columns = ["cohort", "configuration", "task", "demo", "energy_tier", "answers", "decode_tokens_per_s", "ttft_s"]
-    rows = ratings.merge(figures[columns], on=["cohort", "configuration", "task"], how="outer")
+    speeds = figures[[*columns, "model"]].rename(columns={"model": "model_of_runs"})
+    rows = ratings.merge(speeds, on=["cohort", "configuration", "task"], how="outer")
     rows["status"] = rows["status"].fillna("none")
-    rows["model"] = rows["model"].fillna(rows["configuration"].str.rsplit("#", n=1).str[0])
-    rows["label"] = rows["configuration"].map(labels(list(rows["configuration"])))
+    rows["model"] = rows["model"].fillna(rows["model_of_runs"])
+    rows["label"] = rows["configuration"].map(labels(rows))
     rows["unlettered"] = rows["grade"].isna()
     return (
         rows.sort_values(["unlettered", "eei", "configuration"], na_position="last")

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from db import Store, reader
 from pages._ui import i18n, table
-from tests.fakes.sample_store import GPU_COHORT, POCKET_COHORT, configuration_id
+from tests.fakes.sample_store import GPU_COHORT, POCKET_COHORT
 from tests.pages.conftest import ROUTER, Open, everything
 
 
@@ -75,15 +77,8 @@ def test_browser_language_is_the_default(sample: Path, app: Open, monkeypatch: p
 def test_a_model_name_is_never_markup(own: Store, app: Open) -> None:
     evil = "<b>x</b> **y** :red[z]"
     with own.write() as w:
-        w.execute(
-            "UPDATE ratings SET configuration = ? WHERE configuration = ?",
-            [evil, configuration_id("phi3:3.8b-mini-q4_0")],
-        )
-        w.execute("UPDATE configurations SET configuration_id = ? WHERE model = 'phi3:3.8b-mini-q4_0'", [evil])
-        w.execute(
-            "UPDATE runs SET configuration_id = ? WHERE configuration_id = ?",
-            [evil, configuration_id("phi3:3.8b-mini-q4_0")],
-        )
+        for name in ("ratings", "configurations"):
+            assert w.update(name, {"model": "phi3:3.8b-mini-q4_0"}, {"model": evil})
     at = app(own.path, task="qa")
     assert not at.exception
     assert evil in [text.value for text in at.text]
@@ -99,5 +94,20 @@ def test_a_scheme_without_letters_stands_behind_one_with(own: Store) -> None:
 
 
 def test_equal_models_are_told_apart_by_their_identifier() -> None:
-    found = table.labels(["a#11111111", "a#22222222", "b#33333333"])
-    assert found == {"a#11111111": "a#11111111", "a#22222222": "a#22222222", "b#33333333": "b"}
+    frame = pd.DataFrame({"configuration": ["a#1", "a#2", "b#3", "c"], "model": ["a", "a", "b", None]})
+    assert table.labels(frame) == {"a#1": "a#1", "a#2": "a#2", "b#3": "b", "c": "c"}
+
+
+def test_the_page_opens_where_letters_are() -> None:
+    frame = pd.DataFrame({"task": ["overall", "qa", "summary"], "grade": [None, "C", "B"], "quality": [None, 0.5, 0.5]})
+    assert table.default_task(frame, ["overall", "qa", "summary"]) == "qa"
+    assert table.default_task(frame.assign(grade=None), ["overall", "qa"]) == "qa"
+    assert table.default_task(frame.iloc[:0], ["overall", "qa"]) == "overall"
+
+
+def test_a_reason_of_many_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(st, "session_state", {"lang": "zh"})
+    both = '[{"code": "x", "text": "why", "text_zh": "原因"}]'
+    more = '[{"code": "x", "text": "why", "text_zh": "原因"}, {"code": "y", "text": "only English"}]'
+    rows = pd.DataFrame({"label": ["a", "b"], "reasons": [both, more]})
+    assert table.shared_reasons(rows) == [("原因", ["a", "b"]), ("only English", ["b"])]

@@ -156,7 +156,7 @@ def sensors(shot: Snapshot, campaign_id: str) -> None:
     c = st.column_config
     st.dataframe(view, hide_index=True, key="sensors", alt=t("collection.sensors_title"), placeholder=i18n.MISSING, column_config={
         "sensor": c.TextColumn(t("col.sensor"), pinned=True), "field": t("col.field"), "status": t("col.status"),
-        "tier": t("energy.tier"), "scope": t("energy.scope"), "unit": t("col.unit"),
+        "tier": c.TextColumn(t("energy.tier"), width=170), "scope": t("energy.scope"), "unit": t("col.unit"),
         "period": c.NumberColumn(t("col.period"), format="%.3g"), "reason": t("col.why"), "cure": t("col.cure"),
         "source": t("col.source"),
     })  # fmt: skip

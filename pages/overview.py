@@ -82,15 +82,15 @@ def columns() -> dict[str, object]:
         "badge": c.ImageColumn(t("col.grade"), width=104, pinned=True, help=t("col.grade_help")),
         "label": c.TextColumn(t("col.configuration"), pinned=True, width=180),
         "certainty": c.TextColumn(t("col.certainty"), help=t("col.certainty_help"), width=90),
-        "joules": c.NumberColumn(t("col.joules"), format="plain", help=t("col.joules_help"), width=80),
+        "joules": c.NumberColumn(t("col.joules"), format="%.3g", help=t("col.joules_help"), width=80),
         "joules_interval": c.TextColumn(t("col.interval"), width=90),
         "quality_badge": c.ImageColumn(t("col.quality"), width=62, help=t("col.quality_class_help")),
         "quality": c.NumberColumn(t("col.q"), format="%.2f", width=62, help=t("col.q_help")),
-        "speed": c.NumberColumn(t("col.speed"), format="plain", width=72),
-        "ttft": c.NumberColumn(t("col.ttft"), format="plain", width=75),
+        "speed": c.NumberColumn(t("col.speed"), format="%.3g", width=72),
+        "ttft": c.NumberColumn(t("col.ttft"), format="%.3g", width=75),
         "status": c.TextColumn(t("col.status"), width=90),
         "notes": c.MultiselectColumn(t("col.notes"), color="orange", options=[t("label.demo"), t("label.estimated")]),
-        "eqr": c.NumberColumn(t("col.eqr"), format="plain", help=t("col.eqr_help"), width=90),
+        "eqr": c.NumberColumn(t("col.eqr"), format="%.3g", help=t("col.eqr_help"), width=90),
         "items": c.NumberColumn(t("col.items"), width=60),
         "why": c.TextColumn(t("col.why"), width=420),
     }
@@ -220,7 +220,7 @@ if (rows["status"] != "rated").any():
     with st.expander(t("overview.why_title"), expanded=bool((rows["status"] == "unrated").any())):
         not_rated(rows)
 pictures(rows)
-with st.expander(t("overview.part_title"), on_change="rerun", key="part-open") as part:
+with st.expander(t("overview.part_title"), expanded=ratings.empty, on_change="rerun", key="part-open") as part:
     if part.open:
         st.caption(t("overview.part_caption"))
         part_figures(shot, rows["cohort"].iloc[0])

@@ -28,10 +28,15 @@ def find(shot: Snapshot) -> pd.DataFrame:
     return shot.frame("runs", **asked, limit=MOST_ROWS)
 
 
-def flag_words(name: str) -> str:
-    """A flag by its name and what it means in the reader's language."""
+def meaning(name: str) -> str:
+    """What a flag means, in the reader's language; its bare name when this version does not know it."""
     flag = MEANINGS.get(name)
-    return name if flag is None else f"{name}: {flag.zh if i18n.language() == 'zh' else flag.en}"
+    return name if flag is None else (flag.zh if i18n.language() == "zh" else flag.en)
+
+
+def flag_words(name: str) -> str:
+    """A flag by its name and its meaning."""
+    return name if name not in MEANINGS else f"{name}: {meaning(name)}"
 
 
 def listing(found: pd.DataFrame) -> None:
@@ -99,7 +104,7 @@ def flags(run: dict[str, Any]) -> None:
     for name in filter(None, run["flags"].split(",")):
         effect = effect_of(name)
         show = {"shown": st.info, "failure": st.warning}.get(effect, st.error)
-        show(f"`{name}`: {flag_words(name).split(': ', 1)[-1]}. {t('effect.' + effect)}", icon=":material/flag:")
+        show(t("runs.flag", name=name, meaning=meaning(name), effect=t("effect." + effect)), icon=":material/flag:")
     if run["fault_detail"]:
         st.caption(t("runs.fault_detail"))
         st.code(run["fault_detail"], language=None, wrap_lines=True)
@@ -131,9 +136,11 @@ def traces(shot: Snapshot, run: dict[str, Any]) -> None:
         elif len(samples):
             st.caption(t("runs.not_measured", name=t(f"axis.{name}")))
     if run["chunk_t_s"]:
-        end = None if samples.empty else float(samples["t_s"].max())
-        st.altair_chart(charts.tokens(run["chunk_t_s"], run["chunk_chars"] or [0] * len(run["chunk_t_s"]), phases, words, end),
-                        key="trace-tokens", alt=t("runs.tokens_alt"))  # fmt: skip
+        frame = None if samples.empty else (float(samples["t_s"].min()), float(samples["t_s"].max()))
+        chars = run["chunk_chars"] or [0] * len(run["chunk_t_s"])
+        st.altair_chart(
+            charts.tokens(run["chunk_t_s"], chars, phases, words, frame), key="trace-tokens", alt=t("runs.tokens_alt")
+        )
 
 
 def energy(run: dict[str, Any]) -> None:

@@ -175,7 +175,7 @@ def trace(samples: pd.DataFrame, series: Mapping[str, str], title: str, spans: M
     colour = alt.Color("name:N", sort=names, title=None, scale=alt.Scale(domain=names),
                        legend=alt.Legend(orient="top", columns=2, symbolType="stroke", symbolSize=300,
                                          symbolStrokeWidth=3, labelLimit=260) if len(names) > 1 else None)  # fmt: skip
-    y = alt.Y("value:Q", axis=alt.Axis(title=title, tickCount=4, format="~s", minExtent=44, maxExtent=44))
+    y = alt.Y("value:Q", axis=alt.Axis(title=title, tickCount=4, format="~g", minExtent=44, maxExtent=44))
     layers = _phases(spans, x_from)
     if baseline is not None:
         layers.append(
@@ -186,24 +186,27 @@ def trace(samples: pd.DataFrame, series: Mapping[str, str], title: str, spans: M
     layers.append(alt.Chart(long).mark_line(strokeWidth=2, interpolate="linear", point=len(samples) < 3).encode(
         x=x, y=y, color=colour, strokeDash=alt.StrokeDash("name:N", sort=names, legend=None),
         tooltip=[alt.Tooltip("t_s:Q", title=words["time"], format=".2f"), alt.Tooltip("name:N", title=" "),
-                 alt.Tooltip("value:Q", title=title, format=".3~s")],
+                 alt.Tooltip("value:Q", title=title, format=".4~g")],
     ))  # fmt: skip
     return alt.layer(*layers).properties(height=190 if len(names) < 2 else 240)
 
 
 def tokens(t_s: Sequence[float], chars: Sequence[int], spans: Mapping[str, tuple[float, float]],
-           words: Mapping[str, str], end: float | None = None) -> alt.LayerChart:  # fmt: skip
+           words: Mapping[str, str], frame: tuple[float, float] | None = None) -> alt.LayerChart:  # fmt: skip
     """Characters of the answer over time: a step for every chunk that came, above the spans of its phases.
 
     Args:
         t_s: arrival of every chunk (s after the request was sent); ``chars`` its length in characters.
         spans: phase to its start and end.
         words: ``time`` and ``chars`` axis titles.
-        end: last moment of the axis, so that it lines up with the traces; None ends with the data.
+        frame: first and last moment of the traces above, so that the axes line up; None where there are none.
     """
     rows = pd.DataFrame({"t_s": list(t_s), "chars": pd.Series(list(chars), dtype="int64").cumsum()})
-    last = max([*(stop for _, stop in spans.values()), float(rows["t_s"].max()), end or 0.0], default=1.0)
-    x, x_from = _time(0.0, last, words["time"]), _time(0.0, last, words["time"], "from")
+    last = max(
+        [*(stop for _, stop in spans.values()), float(rows["t_s"].max()), frame[1] if frame else 0.0], default=1.0
+    )
+    first = min(0.0, frame[0]) if frame else 0.0
+    x, x_from = _time(first, last, words["time"]), _time(first, last, words["time"], "from")
     y = alt.Y("chars:Q", axis=alt.Axis(title=words["chars"], tickCount=4, minExtent=44, maxExtent=44))
     line = alt.Chart(rows).mark_line(interpolate="step-after", strokeWidth=2).encode(x=x, y=y)
     ticks = alt.Chart(rows).mark_tick(thickness=1, height=14, color=NEUTRAL).encode(

@@ -122,10 +122,10 @@ def test_trace_draws_phases_baseline_and_only_known_fields() -> None:
 
 
 def test_tokens_add_up_to_the_answer() -> None:
-    spec = charts.tokens([0.1, 0.2, 0.4], [3, 1, 2], {"decode": (0.1, 0.4)}, WORDS, end=0.5).to_dict()
+    spec = charts.tokens([0.1, 0.2, 0.4], [3, 1, 2], {"decode": (0.1, 0.4)}, WORDS, (-0.2, 0.5)).to_dict()
     drawn = next(rows for rows in rows_of(spec) if "chars" in rows[0])
     assert [row["chars"] for row in drawn] == [3, 4, 6]
-    assert spec["layer"][1]["encoding"]["x"]["scale"]["domain"] == [0.0, 0.5]
+    assert spec["layer"][1]["encoding"]["x"]["scale"]["domain"] == [-0.2, 0.5]
 
 
 def test_download_is_byte_for_byte_the_commands_file(own: Store, tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ def idle_baseline(bench: MeasuringBench) -> IdleBaseline | None:
     start_ns = time.monotonic_ns()
     time.sleep(seconds)
     end_ns = time.monotonic_ns()
+    bench.sampler.wait_until(end_ns)
     samples = bench.sampler.between(start_ns, end_ns)
     return energy.idle_baseline(samples, start_ns, end_ns, bench.capabilities)
 

@@ -214,7 +214,9 @@ def _measure_cases(run: _Run, campaign: Campaign, sampler: Sampler, progress: Pr
             report.problems.append(problem)
             record_event(run.store, campaign.campaign_id, "fault", "parked", problem)
         if run.experiment.quality.when == "case":
-            _after_case(run, campaign, progress, report, last=number + 1 == len(work))
+            _score(run, campaign, progress, report)
+        if number + 1 < len(work):  # the last case is rated when the campaign is closed
+            _told(run, campaign, report, "rating", rate(run.store))
 
 
 def _one_case(
@@ -247,17 +249,21 @@ def _one_case(
         return CaseReport(failed=len(cells), left=len(cells), stopped="faults", faults=["load_failed"])
 
 
-def _after_case(run: _Run, campaign: Campaign, progress: Progress, report: CampaignReport, *, last: bool) -> None:
-    """Scores and rates; on a machine with a GPU the engine gives its memory back first."""
-    progress.note(t("scoring and rating", "评分与评级中"))
+def _told(run: _Run, campaign: Campaign, report: CampaignReport, name: str, problem: str | None) -> None:
+    """Records what went wrong in a process of ours; measuring goes on."""
+    if problem:
+        record_event(run.store, campaign.campaign_id, "score", f"{name}_failed", problem)
+        sentence = f"{name}: {problem}"
+        if sentence not in report.problems:
+            report.problems.append(sentence)
+
+
+def _score(run: _Run, campaign: Campaign, progress: Progress, report: CampaignReport) -> None:
+    """Scores what is unscored; on a machine with a GPU the engine gives its memory back first."""
+    progress.note(t("scoring", "评分中"))
     if run.fingerprint.has_gpu:
         run.free_gpu()
-    problems = {"score": score(run.store, campaign.campaign_id, run.experiment), "rating": rate(run.store)}
-    for name, problem in problems.items():
-        if problem:
-            record_event(run.store, campaign.campaign_id, "score", f"{name}_failed", problem)
-            if last:
-                report.problems.append(f"{name}: {problem}")
+    _told(run, campaign, report, "score", score(run.store, campaign.campaign_id, run.experiment))
 
 
 def run_experiment(
@@ -325,8 +331,9 @@ def _close_campaign(
     )  # fmt: skip
     report.left = int(counted.left_over[0])
     report.status = status or ("finished" if report.left == 0 else "stopped")
-    if run.experiment.quality.when == "end":
-        _after_case(run, campaign, progress, report, last=True)
-    elif status is not None:
-        rate(run.store)
+    if status is None and run.experiment.quality.when == "end":
+        _score(run, campaign, progress, report)
+    # the rating freezes an own basket only when no campaign is running, so the state comes first
     set_state(run.store, campaign.campaign_id, report.status, note or "; ".join(report.problems) or None)
+    progress.note(t("rating", "评级中"))
+    _told(run, campaign, report, "rating", rate(run.store))

@@ -39,8 +39,9 @@ def cards(rows: pd.DataFrame) -> None:
                     t("col.eqr"): i18n.number(row["eqr_per_kj"]), t("col.speed"): i18n.number(row["decode_tokens_per_s"]),
                     t("col.ttft"): i18n.number(row["ttft_s"]), t("col.answers"): i18n.count(row["answers"]),
                 }, border="horizontal")  # fmt: skip
-                for note in table.notes(row["demo"], row["energy_tier"]):
-                    st.badge(note, color="orange")
+                with st.container(horizontal=True, gap="small"):
+                    for note in table.notes(row["demo"], row["energy_tier"]):
+                        st.badge(note, color="orange")
 
 
 def with_interval(row: pd.Series, name: str, unit: str = "") -> str:
@@ -48,7 +49,8 @@ def with_interval(row: pd.Series, name: str, unit: str = "") -> str:
     if pd.isna(row[name]):
         return i18n.MISSING
     value = i18n.quantity(row[name], unit) if unit else i18n.number(row[name])
-    return f"{value} ({i18n.interval(row[f'{name}_low'], row[f'{name}_high'])})"
+    spread = i18n.interval(row[f"{name}_low"], row[f"{name}_high"])
+    return value if spread == i18n.MISSING else f"{value} ({spread})"
 
 
 def plane(rows: pd.DataFrame) -> None:
@@ -102,7 +104,7 @@ def quantization(shot: Snapshot, ratings: pd.DataFrame, task: str) -> None:
     st.dataframe(view, hide_index=True, key="quantization", alt=t("compare.quantization_title"), placeholder=i18n.MISSING,
                  column_config={
         "base": c.TextColumn(t("col.model"), pinned=True), "quantization": t("filter.quantization"),
-        "size": c.NumberColumn(t("col.size_gb"), format="%.1f"), "joules": c.TextColumn(t("col.joules"), width=150),
+        "size": c.NumberColumn(t("col.size_gb"), format="%.2g"), "joules": c.TextColumn(t("col.joules"), width=150),
         "energy": c.NumberColumn(t("compare.energy_change"), format="%+.0f%%"), "quality": c.TextColumn(t("col.quality"), width=150),
         "change": c.NumberColumn(t("compare.quality_change"), format="%+.2f"),
     })  # fmt: skip

@@ -109,8 +109,12 @@ def not_rated(rows: pd.DataFrame) -> None:
         with st.container(horizontal=True, gap="small", vertical_alignment="center"):
             st.badge(code_text("status", status), icon=icon, color="gray" if status == "none" else "orange")
             st.text(", ".join(mine["label"]))
-        for words, who in table.shared_reasons(mine):
-            st.text(f"• {words}" if len(who) == len(mine) else f"• {words} [{', '.join(who)}]")
+        lines = [
+            f"• {words}" if len(who) == len(mine) else f"• {words} [{', '.join(who)}]"
+            for words, who in table.shared_reasons(mine)
+        ]
+        if lines:
+            st.text("\n".join(lines))
 
 
 def detail(row: pd.Series) -> None:
@@ -132,8 +136,8 @@ def detail(row: pd.Series) -> None:
             t("col.needed"): i18n.count(row["items_needed"]),
             t("col.scheme"): i18n.MISSING if pd.isna(row["scheme"]) else f"{row['scheme']} · {i18n.date(row['rated_at'])}",
         }, border="horizontal", width="content")  # fmt: skip
-        for words in table.reasons(row["reasons"]):
-            st.text("• " + words)
+        if why := table.reasons(row["reasons"]):
+            st.text("\n".join(f"• {words}" for words in why))
         st.page_link("runs.py", label=t("overview.see_runs"), icon=":material/monitoring:",
                      query_params={"configuration": row["configuration"]})  # fmt: skip
 
@@ -220,7 +224,9 @@ if (rows["status"] != "rated").any():
     with st.expander(t("overview.why_title"), expanded=bool((rows["status"] == "unrated").any())):
         not_rated(rows)
 pictures(rows)
-with st.expander(t("overview.part_title"), expanded=ratings.empty, on_change="rerun", key="part-open") as part:
+with st.expander(
+    t("overview.part_title"), expanded=bool(rows["joules_per_success"].isna().all()), on_change="rerun", key="part-open"
+) as part:
     if part.open:
         st.caption(t("overview.part_caption"))
         part_figures(shot, rows["cohort"].iloc[0])

@@ -137,7 +137,7 @@ def train_llama(
     steps = max(1, round(spec.steps * share))
     optimizer = torch.optim.AdamW(model.parameters(), lr=spec.rate, betas=(0.9, 0.98), weight_decay=0.05)
     slope = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step, steps))
-    for step, (inputs, labels) in zip(range(steps), _llama_batches(pairs, tokenizer, seed), strict=False):
+    for step, (inputs, labels) in zip(range(steps), _llama_batches(pairs, tokenizer, seed, _BATCH), strict=False):
         hidden = model.model(input_ids=inputs).last_hidden_state
         asked = labels != _IGNORED
         loss = torch.nn.functional.cross_entropy(model.lm_head(hidden[asked]), labels[asked])
@@ -157,7 +157,7 @@ def train_llama(
 
 
 def _llama_batches(
-    pairs: Sequence[corpus.Pair], tokenizer: Tokenizer, seed: int, batch: int = _BATCH
+    pairs: Sequence[corpus.Pair], tokenizer: Tokenizer, seed: int, batch: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     rng = random.Random(seed)
     user, end, assistant = (SPECIALS.index(mark) for mark in (USER, EOS, ASSISTANT))

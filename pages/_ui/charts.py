@@ -65,7 +65,7 @@ def classes(frame: pd.DataFrame, bounds: Sequence[float], words: Mapping[str, st
     )  # fmt: skip
     base = alt.Chart(rows)
     tooltip = [alt.Tooltip("label:N", title=words["configuration"]), alt.Tooltip("letter:N", title=words["grade"]),
-               alt.Tooltip("eei:Q", title="EEI", format=".3~g"), alt.Tooltip("range:N", title=words["interval"])]  # fmt: skip
+               alt.Tooltip("eei:Q", title="EEI", format=",.3~r"), alt.Tooltip("range:N", title=words["interval"])]  # fmt: skip
     rules = base.mark_rule(strokeWidth=3, color=NEUTRAL).encode(x=alt.X("eei_low:Q", scale=scale), x2="eei_high:Q", y=y)
     points = base.mark_point(size=190, filled=True, color=ACCENT, opacity=1, stroke="#ffffff", strokeWidth=1.5).encode(
         x=x, y=y, tooltip=tooltip
@@ -106,7 +106,7 @@ def quality_energy(frame: pd.DataFrame, words: Mapping[str, str], *, front: bool
     base = alt.Chart(rows)
     tooltip = [
         alt.Tooltip("label:N", title=words["configuration"]), alt.Tooltip("letter:N", title=words["grade"]),
-        alt.Tooltip("joules_per_success:Q", title=words["joules"], format=".3~g"),
+        alt.Tooltip("joules_per_success:Q", title=words["joules"], format=",.3~r"),
         alt.Tooltip("quality:Q", title=words["quality"], format=".2f"),
     ]  # fmt: skip
     layers: list[alt.Chart] = []
@@ -141,7 +141,7 @@ def bars(frame: pd.DataFrame, value: str, words: Mapping[str, str], *, zero_to_o
     colour = alt.Color("label:N", sort=order, legend=None, scale=alt.Scale(domain=order))
     base = alt.Chart(rows)
     tooltip = [alt.Tooltip("label:N", title=words["configuration"]),
-               alt.Tooltip(f"{value}:Q", title=words["value"], format=".3~g")]  # fmt: skip
+               alt.Tooltip(f"{value}:Q", title=words["value"], format=",.3~r")]  # fmt: skip
     bar = base.mark_bar(height={"band": 0.62}, opacity=0.75).encode(
         x=alt.X(f"{value}:Q", scale=scale, axis=alt.Axis(title=words["value"], tickCount=5)),
         y=y,
@@ -175,7 +175,7 @@ def trace(samples: pd.DataFrame, series: Mapping[str, str], title: str, spans: M
     colour = alt.Color("name:N", sort=names, title=None, scale=alt.Scale(domain=names),
                        legend=alt.Legend(orient="top", columns=2, symbolType="stroke", symbolSize=300,
                                          symbolStrokeWidth=3, labelLimit=260) if len(names) > 1 else None)  # fmt: skip
-    y = alt.Y("value:Q", axis=alt.Axis(title=title, tickCount=4, format="~g", minExtent=44, maxExtent=44))
+    y = alt.Y("value:Q", axis=alt.Axis(title=title, tickCount=4, format=",.3~r", minExtent=44, maxExtent=44))
     layers = _phases(spans, x_from)
     if baseline is not None:
         layers.append(
@@ -186,7 +186,7 @@ def trace(samples: pd.DataFrame, series: Mapping[str, str], title: str, spans: M
     layers.append(alt.Chart(long).mark_line(strokeWidth=2, interpolate="linear", point=len(samples) < 3).encode(
         x=x, y=y, color=colour, strokeDash=alt.StrokeDash("name:N", sort=names, legend=None),
         tooltip=[alt.Tooltip("t_s:Q", title=words["time"], format=".2f"), alt.Tooltip("name:N", title=" "),
-                 alt.Tooltip("value:Q", title=title, format=".4~g")],
+                 alt.Tooltip("value:Q", title=title, format=",.4~r")],
     ))  # fmt: skip
     return alt.layer(*layers).properties(height=190 if len(names) < 2 else 240)
 

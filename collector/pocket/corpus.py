@@ -7,9 +7,9 @@ one exact string.
 
 from __future__ import annotations
 
+import json
 import random
 import re
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

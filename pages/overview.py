@@ -185,7 +185,7 @@ def part_figures(shot: Snapshot, cohort: str) -> None:
         "notes": [table.notes(d, e) for d, e in zip(part["demo"], part["energy_tier"], strict=True)],
     })  # fmt: skip
     c = st.column_config
-    st.dataframe(view, hide_index=True, key="part", alt=t("overview.part_title"), column_config={
+    st.dataframe(view, hide_index=True, key="part", placeholder=i18n.MISSING, alt=t("overview.part_title"), column_config={
         "label": c.TextColumn(t("col.configuration"), pinned=True), "task": t("col.task"), "answers": t("col.answers"),
         "energy": c.NumberColumn(t("col.energy"), format="%.3g"), "quality": c.NumberColumn(t("col.quality"), format="%.2f"),
         "speed": c.NumberColumn(t("col.speed"), format="%.1f"), "ttft": c.NumberColumn(t("col.ttft"), format="%.3f"),

@@ -93,8 +93,8 @@ def figures(run: dict[str, Any]) -> None:
         st.metric(t("col.quality"), i18n.number(run["quality"], 2), border=True, height="stretch",
                   delta=None if run["quality_reason"] is None else code_text("quality_reason", run["quality_reason"]),
                   delta_color="off", delta_arrow="off")  # fmt: skip
-        st.metric(t("col.ttft_short"), i18n.quantity(run["ttft_s"], "s"), border=True, height="stretch")
-        st.metric(t("col.total"), i18n.quantity(run["total_s"], "s"), border=True, height="stretch")
+        st.metric(t("col.ttft_short"), i18n.seconds(run["ttft_s"]), border=True, height="stretch")
+        st.metric(t("col.total"), i18n.seconds(run["total_s"]), border=True, height="stretch")
         st.metric(t("col.speed"), i18n.number(run["decode_tokens_per_s"]), border=True, height="stretch")
         st.metric(t("col.tokens"), i18n.count(run["output_tokens"]), border=True, height="stretch")
 
@@ -120,7 +120,7 @@ def traces(shot: Snapshot, run: dict[str, Any]) -> None:
     st.subheader(t("runs.trace_title"))
     if phases:
         st.caption(t("runs.trace_caption", phases=i18n.joined(
-            f"{name} {i18n.quantity(stop - start, 's')}" for name, (start, stop) in phases.items())))  # fmt: skip
+            f"{name} {i18n.seconds(stop - start)}" for name, (start, stop) in phases.items())))  # fmt: skip
     if samples.empty:
         st.markdown(t("runs.no_samples"))
     samples = samples.assign(memory_gb=samples["memory_bytes"] / 1e9, vram_gb=samples["vram_bytes"] / 1e9)
@@ -197,7 +197,13 @@ def quality(shot: Snapshot, run: dict[str, Any]) -> None:
     }, border="horizontal", width="content")  # fmt: skip
     scores = shot.frame("scores", run["run_id"])
     if len(scores):
-        st.dataframe(scores.drop(columns=["run_id"]), hide_index=True, alt=t("runs.scores_title"), key="scores")
+        st.dataframe(
+            scores.drop(columns=["run_id"]),
+            hide_index=True,
+            alt=t("runs.scores_title"),
+            key="scores",
+            placeholder=i18n.MISSING,
+        )
 
 
 def show(shot: Snapshot, run: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from babel.numbers import format_decimal, format_percent
 
 __all__ = [
     "LANGUAGES", "MISSING", "browser_language", "catalogue", "code_text", "count", "date", "duration", "energy", "interval", "joined",
-    "language", "memory", "number", "percent", "quantity", "t",
+    "language", "memory", "number", "percent", "quantity", "seconds", "t",
 ]  # fmt: skip
 
 LANGUAGES = ("zh", "en")
@@ -103,6 +103,14 @@ def energy(value: object) -> str:
         if joules >= limit:
             return quantity(joules / limit, unit)
     return quantity(joules, "J")
+
+
+def seconds(value: object) -> str:
+    """Seconds, or milliseconds below one."""
+    if _missing(value):
+        return MISSING
+    span = float(value)  # type: ignore[arg-type]
+    return quantity(span * 1000, "ms") if span < 1 else quantity(span, "s")
 
 
 def duration(value: timedelta) -> str:

@@ -28,6 +28,8 @@ _BEGINS = re.compile(r"(?:import|from|def|async def|class|@|[A-Za-z_]\w*\s*(?::[
 _IMPORT = re.compile(r"^[ \t>]*((?:import|from)[ \t]+[\w.]+.*)$", re.MULTILINE)
 _MOST_LINES = 400
 _MOST_STARTS = 10
+_MOST_TRIES = 30
+_LONG_LINE = 1000  # characters; the parser needs quadratic time for some long lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,8 @@ def _imports(prompt: str) -> str:
     """Import lines of the prompt that parse and name modules of the standard library; empty when there are none."""
     found = []
     for line in dict.fromkeys(match.strip() for match in _IMPORT.findall(prompt)):
-        tree = _parsed(line)
-        if isinstance(tree, SyntaxError):
+        tree = _parsed(line) if len(line) <= _LONG_LINE else None
+        if not isinstance(tree, ast.Module):
             continue
         names = [
             name.split(".")[0]
@@ -146,20 +148,22 @@ def _lines(text: str, definition: re.Pattern[str]) -> str | None:
         pass
     if found is None:
         return None
-    lines = text.split("\n")
+    lines = [line if len(line) <= _LONG_LINE else "?" for line in text.split("\n")]  # "?" does not parse
     at = text.count("\n", 0, found.start())
     starts = [n for n in range(max(0, at - _MOST_LINES), at) if _BEGINS.match(lines[n])]
     for start in (*starts[-_MOST_STARTS:], at):
         code = _longest(lines[start : at + _MOST_LINES], at - start)
         if code is not None:
             return code
-    return "\n".join(lines[at : at + _MOST_LINES]) + "\n"  # it will fail, and say where
+    return "\n".join(text.split("\n")[at : at + _MOST_LINES]) + "\n"  # it will fail, and say where
 
 
 def _longest(lines: list[str], least: int) -> str | None:
     """As many of the lines as parse, more than ``least`` of them; None when that many do not."""
     end = len(lines)
-    while end > least:
+    for _ in range(_MOST_TRIES):
+        if end <= least:
+            break
         code = "\n".join(lines[:end])
         tree = _parsed(code)
         if isinstance(tree, ast.Module):

@@ -87,7 +87,7 @@ def quality_energy(frame: pd.DataFrame, words: Mapping[str, str], *, front: bool
     low, high = _padded([*rows["joules_per_success_low"], *rows["joules_per_success"]],
                         [*rows["joules_per_success_high"], *rows["joules_per_success"]])  # fmt: skip
     scale = alt.Scale(type="log", domain=[low, high], nice=False)
-    x = alt.X("joules_per_success:Q", scale=scale, axis=alt.Axis(title=words["joules"], format="~s", tickCount=5))
+    x = alt.X("joules_per_success:Q", scale=scale, axis=alt.Axis(title=words["joules"], format=",.3~r", tickCount=5))
     unit = alt.Scale(
         domain=_tenths(rows["quality_low"].fillna(rows["quality"]), rows["quality_high"].fillna(rows["quality"]))
     )

@@ -1,20 +1,16 @@
 """Energy of a request from traces whose truth is known."""
 
 import math
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).parent / "telemetry"))
-from telemetry_fakes import CPU, ESTIMATE, GPU, GPU_POWER, SECOND, WALL, at, row, trace
-
 from collector.energy import idle_baseline, power_series, request_energy
 from collector.telemetry.estimate import watts_per_core
 from collector.telemetry.types import Capability, EnergyResult, GpuSample, IdleBaseline, Sample
 from db.flags import FLAGS
+from tests.collector.telemetry.telemetry_fakes import CPU, ESTIMATE, GPU, GPU_POWER, SECOND, WALL, at, row, trace
 
 _KNOWN_FLAGS = {flag.name for flag in FLAGS}
 

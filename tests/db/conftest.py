@@ -10,9 +10,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from db_rows import START, campaign, configuration, quality, run
 
 import db
+from tests.db.db_rows import START, campaign, configuration, quality, run
 
 ROOT = Path(__file__).resolve().parents[2]
 

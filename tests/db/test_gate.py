@@ -11,10 +11,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from db_rows import note
 
 import db
 from db.gate import gate
+from tests.db.db_rows import note
 
 Child = Callable[..., subprocess.Popen[str]]
 

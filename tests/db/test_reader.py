@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from db_rows import START, run
 
 import db
 from db import reader
+from tests.db.db_rows import START, run
 
 V_RUNS = """
 run_id campaign cohort configuration engine engine_version model model_base digest family parameter_count quantization

@@ -14,11 +14,11 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
-from db_rows import note
 
 import db
 import db.connection
 from db import schema
+from tests.db.db_rows import note
 
 Child = Callable[..., subprocess.Popen[str]]
 

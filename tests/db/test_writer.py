@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from db_rows import START, configuration, note, quality
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import db
 from db.writer import Writer
+from tests.db.db_rows import START, configuration, note, quality
 
 TYPES = {
     "k": "INTEGER", "v": "VARCHAR", "j": "JSON", "d": "DOUBLE", "i": "INTEGER", "b": "BIGINT", "t": "BOOLEAN",

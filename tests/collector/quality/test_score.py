@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_anchors import overlap
 
 from collector.cli import score as command
 from collector.errors import UsageError
@@ -17,6 +16,7 @@ from collector.quality.judgement import REASONS
 from collector.quality.score import Summary, score_campaign
 from collector.suite import Item, load_suite
 from db import Store, StoreMissing
+from tests.collector.quality.test_anchors import overlap
 
 Add = Callable[..., str]
 EN = next(i for i in load_suite().items if i.id == "qa-short-en-02")

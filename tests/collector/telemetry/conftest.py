@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from telemetry_fakes import FakeNvml, FakePowercap
+
+from tests.collector.telemetry.telemetry_fakes import FakeNvml, FakePowercap
 
 _SOURCE = Path(__file__).with_name("fake_nvml.c")
 

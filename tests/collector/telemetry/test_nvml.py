@@ -3,12 +3,12 @@
 import time
 
 import pytest
-from telemetry_fakes import FakeNvml
 
 from collector.telemetry import nvml
 from collector.telemetry.nvml import GpuProcess, NvmlSensor, gpu_processes, inventory
 from collector.telemetry.sensor import SensorOptions
 from collector.telemetry.types import Capability, GpuSample
+from tests.collector.telemetry.telemetry_fakes import FakeNvml
 
 
 def _probe(fake: FakeNvml) -> tuple[NvmlSensor, dict[str, Capability]]:

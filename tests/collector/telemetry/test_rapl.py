@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from telemetry_fakes import RANGE_UJ, SECOND, FakePowercap
 
 from collector.telemetry import rapl
 from collector.telemetry.rapl import RaplSensor, WrappingCounter, find_zones
 from collector.telemetry.sensor import SensorOptions
+from tests.collector.telemetry.telemetry_fakes import RANGE_UJ, SECOND, FakePowercap
 
 
 def _sensor(powercap: FakePowercap) -> RaplSensor:

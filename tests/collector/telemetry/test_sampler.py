@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from telemetry_fakes import SECOND, FakeNvml, FakePowercap
 
 from collector.errors import SensorError
 from collector.telemetry import Sample, Sampler, quality
 from collector.telemetry.sampler import probe
+from tests.collector.telemetry.telemetry_fakes import SECOND, FakeNvml, FakePowercap
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from telemetry_fakes import FakeNvml
 
 from collector.telemetry import state
 from collector.telemetry.state import MachineState, foreign_gpu_pids, machine_state, on_battery, state_flags
+from tests.collector.telemetry.telemetry_fakes import FakeNvml
 
 _QUIET = MachineState(1000.0, None, 5000)
 

@@ -5,10 +5,10 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from telemetry_fakes import ESTIMATE, GPU, GPU_POWER, SECOND, at, trace
 
 from collector.telemetry.types import GpuSample, Sample
 from collector.telemetry.usage import Usage, aggregate, machine_flags, sample_rows
+from tests.collector.telemetry.telemetry_fakes import ESTIMATE, GPU, GPU_POWER, SECOND, at, trace
 
 _SCHEMA = (Path(__file__).parents[3] / "db" / "migrations" / "0001_initial.sql").read_text(encoding="utf-8")
 

@@ -16,11 +16,13 @@ import tomli_w
 from collector.experiment import Experiment, ModelEntry
 from collector.ollama_types import ModelDetails
 from collector.plan import Case, Cell
+from collector.pocket import MODELS_DIR, registry
 from collector.suite import Suite
 from db import Store
 
 __all__ = ["Campaign", "configuration_row", "find_campaign", "open_campaign", "package_versions", "set_state"]
 
+_DEMO_PARAMETERS = 100_000_000  # the shipped ones have a few millions; a real model of the same name is no demo
 _PACKAGES = ("duckdb", "httpx", "nvidia-ml-py", "psutil", "tokenizers", "torch", "transformers")
 
 
@@ -118,6 +120,13 @@ def _slug(name: str) -> str:
     return kept.strip("-")[:60] or "experiment"
 
 
+def _is_demo(tag: str, details: ModelDetails, engine: str) -> bool:
+    """The embedded engine's models, also where they were exported to an Ollama: they say nothing about real LLMs."""
+    shipped = {name.partition(":")[0] for name in registry(MODELS_DIR)}
+    small = details.parameter_count is None or details.parameter_count < _DEMO_PARAMETERS
+    return engine == "pocket" or (small and tag.rpartition("/")[2].partition(":")[0] in shipped)
+
+
 def configuration_row(
     model: ModelEntry, details: ModelDetails, digest: str | None, size_bytes: int | None, options: dict[str, Any],
     engine: str, engine_version: str, environment: dict[str, str],
@@ -131,5 +140,5 @@ def configuration_row(
         "digest": digest, "family": details.family, "parameter_count": details.parameter_count,
         "quantization": details.quantization, "context_length": options.get("num_ctx"), "options": shown,
         "engine": engine, "engine_version": engine_version, "environment": environment,
-        "model_size_bytes": size_bytes, "demo": engine == "pocket", "first_seen_at": datetime.now(UTC),
+        "model_size_bytes": size_bytes, "demo": _is_demo(model.tag, details, engine), "first_seen_at": datetime.now(UTC),
     }  # fmt: skip

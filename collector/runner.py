@@ -83,6 +83,8 @@ def score(store: Store, campaign_id: str, experiment: Experiment) -> str | None:
         call += ["--checkpoint", *(f"{k}={v}" for k, v in experiment.quality.checkpoints.items())]
     if experiment.quality.download:
         call.append("--download")
+    if experiment.quality.device:
+        call += ["--device", experiment.quality.device]
     done = subprocess.run(call, cwd=_ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         log.warning("score ended with %s: %s", done.returncode, done.stderr.strip()[-500:])

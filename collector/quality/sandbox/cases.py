@@ -5,18 +5,19 @@ The expected values never enter the sandbox: a program can lie about its results
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from collector.quality.sandbox.backends import Backend
 from collector.quality.sandbox.supervise import SandboxResult, limits_of, supervise
 from collector.quality.sandbox.wire import decode, encode
 
-__all__ = ["Case", "CaseOutcome", "CasesResult", "call_cases", "same"]
+__all__ = ["Case", "CaseOutcome", "CasesResult", "call_cases", "pass_at_k", "same"]
 
 _MOST_RESTARTS = 3
 
@@ -39,6 +40,33 @@ class Case:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     tolerance: float | None = None
     raises: str | None = None
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> Self:
+        """Reads a case as items hold it: the fields above by name.
+
+        What JSON and TOML cannot say is written as ``{"python": "(1, 2)"}``: a Python literal, anywhere in ``args``,
+        ``kwargs`` and ``expected``.
+
+        Raises:
+            ValueError: an unknown or missing field, a wrong type, no literal; says which.
+        """
+        unknown = set(table) - {"args", "kwargs", "expected", "tolerance", "raises"}
+        if unknown:
+            raise ValueError(f"unknown field {sorted(unknown)[0]!r}")
+        if ("expected" in table) == ("raises" in table):
+            raise ValueError("give either expected or raises")
+        args, kwargs = _literal(table.get("args", [])), _literal(table.get("kwargs", {}))
+        tolerance, raises = table.get("tolerance"), table.get("raises")
+        if not isinstance(args, list):
+            raise ValueError("args must be a list")
+        if not isinstance(kwargs, dict) or not all(isinstance(key, str) for key in kwargs):
+            raise ValueError("kwargs must be a table")
+        if tolerance is not None and not (_number(tolerance) and math.isfinite(tolerance) and tolerance >= 0):
+            raise ValueError("tolerance must be a number that is not negative")
+        if raises is not None and not (isinstance(raises, str) and raises.isidentifier()):
+            raise ValueError("raises must be the name of an exception")
+        return cls(args, _literal(table.get("expected")), kwargs, tolerance, raises)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +101,36 @@ class CasesResult:
         if not self.outcomes:
             return None
         return sum(outcome.status == "pass" for outcome in self.outcomes) / len(self.outcomes)
+
+
+def _literal(value: Any) -> Any:
+    """The value with every ``{"python": "..."}`` in it read as a literal."""
+    if isinstance(value, list):
+        return [_literal(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"python"} and isinstance(value["python"], str):
+        try:
+            return ast.literal_eval(value["python"])
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+            raise ValueError(f"{value['python'][:60]!r} is no Python literal") from error
+    return {key: _literal(entry) for key, entry in value.items()}
+
+
+def pass_at_k(answers: int, passed: int, k: int) -> float | None:
+    """Chance that at least one of ``k`` answers passes: 1 - C(n-c, k) / C(n, k), unbiased (Chen et al. 2021).
+
+    Args:
+        answers: n, answers to one item.
+        passed: c, how many of them passed every case.
+        k: how many are drawn.
+
+    Returns:
+        None when there are fewer than ``k`` answers.
+    """
+    if not 0 <= passed <= answers or k < 1:
+        raise ValueError(f"no such counts: {passed} of {answers}, k {k}")
+    return None if answers < k else 1.0 - math.comb(answers - passed, k) / math.comb(answers, k)
 
 
 def call_cases(backend: Backend, code: str, entry_point: str, cases: Sequence[Case], timeout_s: float) -> CasesResult:

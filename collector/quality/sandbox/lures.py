@@ -106,7 +106,7 @@ class Lures:
             "folder": str(self.folder),
             "package": str(Path(__file__).parent),
             "library": str(Path(os.__file__).parent),
-            "home": str(Path.home()),
+            "home": os.path.expanduser("~"),  # noqa: PTH111 - Path.home() needs one to exist
             "ports": self.ports,
             "abstract": self._abstract,
             "bait": self.bait.pid,

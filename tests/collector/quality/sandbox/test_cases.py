@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.quality.sandbox import Case, CasesResult
+from collector.quality.sandbox import Case, CasesResult, pass_at_k
 from collector.quality.sandbox import cases as cases_module
 from collector.quality.sandbox.attempts import FORGERIES
 from collector.quality.sandbox.backends import BACKENDS, Backend
@@ -217,3 +217,47 @@ def test_whatever_is_made_up_is_a_value_or_refused(made_up: Any) -> None:
     except ValueError:
         return
     encode(value)
+
+
+def test_a_case_out_of_an_item() -> None:
+    table = {
+        "args": [1, {"python": "(1, {2})"}],
+        "kwargs": {"b": None},
+        "expected": [{"python": "None"}],
+        "tolerance": 1e-6,
+    }
+    assert Case.from_table(table) == Case([1, (1, {2})], [None], {"b": None}, 1e-6)
+    assert Case.from_table({"raises": "ValueError"}) == Case([], raises="ValueError")
+    assert Case.from_table({"expected": None}) == Case([])
+    assert Case.from_table({"expected": {"python": 1, "a": 2}}).expected == {"python": 1, "a": 2}
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({}, "either expected or raises"),
+        ({"expected": 1, "raises": "E"}, "either"),
+        ({"expected": 1, "input": 1}, "'input'"),
+        ({"expected": 1, "args": 3}, "args"),
+        ({"expected": 1, "kwargs": []}, "kwargs"),
+        ({"expected": 1, "tolerance": -1}, "tolerance"),
+        ({"expected": 1, "tolerance": "a"}, "tolerance"),
+        ({"expected": 1, "tolerance": math.nan}, "tolerance"),
+        ({"raises": "not a name"}, "raises"),
+        ({"expected": {"python": "open('x')"}}, "literal"),
+        ({"expected": {"python": "("}}, "literal"),
+    ],
+)
+def test_a_wrong_case_is_named(table: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Case.from_table(table)
+
+
+def test_pass_at_k() -> None:
+    assert pass_at_k(5, 2, 1) == pytest.approx(0.4)
+    assert pass_at_k(5, 2, 2) == pytest.approx(1 - 3 / 10)  # of 10 pairs, 3 have no passing answer
+    assert pass_at_k(5, 0, 5) == 0.0
+    assert pass_at_k(3, 2, 2) == 1.0
+    assert pass_at_k(2, 2, 3) is None
+    with pytest.raises(ValueError, match="counts"):
+        pass_at_k(2, 3, 1)

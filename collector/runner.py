@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from collector import engines
 from collector.campaign import Campaign, cell_key, find_campaign, open_campaign, set_state
@@ -20,7 +20,7 @@ from collector.errors import CollectorError, EngineError, ModelMissing
 from collector.experiment import Experiment
 from collector.fingerprint import Fingerprint, machine_fingerprint
 from collector.hostlock import measuring_alone
-from collector.i18n import t
+from collector.i18n import current, t
 from collector.measure import Answer, MeasuringBench
 from collector.ollama_client import OllamaClient
 from collector.plan import Case, Cell, build_cases, experiment_suite
@@ -46,6 +46,7 @@ class CampaignReport:
         answered: attempts that gave an answer in this call; likewise failed for cells without one.
         left: cells not measured yet.
         problems: one sentence each, for the person.
+        scored: what the last scoring said: figures, what is missing and the command that gets it.
     """
 
     campaign_id: str
@@ -54,6 +55,7 @@ class CampaignReport:
     failed: int = 0
     left: int = 0
     problems: list[str] = field(default_factory=list)
+    scored: str = ""
 
 
 def _pending(store: Store, campaign_id: str, case: Case) -> list[tuple[Cell, int]]:
@@ -66,30 +68,37 @@ def _pending(store: Store, campaign_id: str, case: Case) -> list[tuple[Cell, int
     return [(cell, open_cells[key]) for cell, key in keyed if key in open_cells]
 
 
+class _Ended(NamedTuple):
+    """What a process of ours printed, and its last words where it failed."""
+
+    said: str
+    problem: str | None
+
+
+def _run_process(*words: str) -> _Ended:
+    done = subprocess.run([sys.executable, "-m", *words], cwd=_ROOT, capture_output=True, encoding="utf-8", check=False)
+    if not done.returncode:
+        return _Ended(done.stdout.strip(), None)
+    log.warning("%s ended with %s: %s", " ".join(words[:2]), done.returncode, done.stderr.strip()[-500:])
+    last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
+    return _Ended(done.stdout.strip(), last)
+
+
 def rate(store: Store) -> str | None:
     """Computes and stores the ratings in a process of their own; returns what went wrong, if anything."""
-    call = [sys.executable, "-m", "rating", "table", "--db", str(store.path), "--json"]
-    done = subprocess.run(call, cwd=_ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        log.warning("rating table ended with %s: %s", done.returncode, done.stderr.strip()[-500:])
-        return done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit {done.returncode}"
-    return None
+    return _run_process("rating", "table", "--db", str(store.path), "--json").problem
 
 
-def score(store: Store, campaign_id: str, experiment: Experiment) -> str | None:
+def score(store: Store, campaign_id: str, experiment: Experiment) -> _Ended:
     """Scores what is unscored in a process of its own, which has ended before the engine starts again."""
-    call = [sys.executable, "-m", "collector", "score", "--campaign", campaign_id, "--db", str(store.path)]
+    words = ["score", "--campaign", campaign_id, "--db", str(store.path), "--lang", current()]
     if experiment.quality.checkpoints:
-        call += ["--checkpoint", *(f"{k}={v}" for k, v in experiment.quality.checkpoints.items())]
+        words += ["--checkpoint", *(f"{k}={v}" for k, v in experiment.quality.checkpoints.items())]
     if experiment.quality.download:
-        call.append("--download")
+        words.append("--download")
     if experiment.quality.device:
-        call += ["--device", experiment.quality.device]
-    done = subprocess.run(call, cwd=_ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        log.warning("score ended with %s: %s", done.returncode, done.stderr.strip()[-500:])
-        return done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit {done.returncode}"
-    return None
+        words += ["--device", experiment.quality.device]
+    return _run_process("collector", *words)
 
 
 class _Run:
@@ -265,7 +274,9 @@ def _score(run: _Run, campaign: Campaign, progress: Progress, report: CampaignRe
     progress.note(t("scoring", "评分中"))
     if run.fingerprint.has_gpu:
         run.free_gpu()
-    _told(run, campaign, report, "score", score(run.store, campaign.campaign_id, run.experiment))
+    ended = score(run.store, campaign.campaign_id, run.experiment)
+    report.scored = ended.said
+    _told(run, campaign, report, "score", ended.problem)
 
 
 def run_experiment(

@@ -45,6 +45,8 @@ def print_report(report: CampaignReport, store: Store) -> int:
         return 0
     print(t(f"Campaign {report.campaign_id}: {report.answered} answers measured, {report.failed} failed, {report.left} left ({report.status}).",
             f"测量 {report.campaign_id}：完成 {report.answered} 个回答，失败 {report.failed}，剩余 {report.left}（{report.status}）。"))  # fmt: skip
+    if report.scored:
+        print(report.scored)
     for problem in report.problems:
         print(f"  {problem}")
     if report.left and report.status != "finished":

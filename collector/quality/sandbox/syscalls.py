@@ -53,7 +53,7 @@ _REFUSED: _Numbers = {
     "sethostname": (170, 161), "setdomainname": (171, 162), "syslog": (103, 116), "acct": (163, 89),
     "settimeofday": (164, 170), "clock_settime": (227, 112), "clock_adjtime": (305, 266), "adjtimex": (159, 171),
     "quotactl": (179, 60), "quotactl_fd": (443, 443), "iopl": (172, None), "ioperm": (173, None),
-    "vhangup": (153, 58),
+    "vhangup": (153, 58), "sync": (162, 81), "syncfs": (306, 267),
 }  # fmt: skip
 _OWN_PROCESS: _Numbers = {"kill": (62, 129), "tgkill": (234, 131)}
 _UNKNOWN: _Numbers = {"clone3": (435, 435)}  # its flags lie behind a pointer; "not there" makes the C library use clone

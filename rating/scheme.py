@@ -36,20 +36,26 @@ OWN_MINIMUM: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A basket model: its tag, its precision (None accepts any), and in an own basket the very configuration."""
+    """A basket model: its tag, its precision (None accepts any), and in an own basket the very configuration.
+
+    ``aliases`` are other tags that count where the stored precision is the member's: a default tag such as
+    ``llama3.2:3b`` serves the pinned file until its publisher moves it to another precision.
+    """
 
     model: str
     quantization: str | None = None
     configuration: str | None = None
+    aliases: tuple[str, ...] = ()
 
     def matches(self, configuration: Configuration) -> bool:
         """Whether ``configuration`` is this model in this precision (case of the precision does not matter)."""
         if self.configuration is not None:
             return configuration.configuration == self.configuration
-        if configuration.model != self.model:
-            return False
         have = configuration.quantization
-        return self.quantization is None or (have is not None and have.lower() == self.quantization.lower())
+        same = have is not None and self.quantization is not None and have.lower() == self.quantization.lower()
+        if configuration.model == self.model:
+            return self.quantization is None or same
+        return configuration.model in self.aliases and same
 
     def __str__(self) -> str:
         return self.model
@@ -119,13 +125,14 @@ def with_basket(scheme: Scheme, models: Iterable[str]) -> Scheme:
 _OLLAMA: Final = Basket(
     "ollama-8gb",
     (
-        Member("llama3.2:1b-instruct-q4_K_M", "Q4_K_M"),
-        Member("gemma2:2b-instruct-q4_K_M", "Q4_K_M"),
-        Member("llama3.2:3b-instruct-q4_K_M", "Q4_K_M"),
-        Member("phi3:3.8b-mini-4k-instruct-q4_K_M", "Q4_K_M"),
-        Member("mistral:7b-instruct-v0.3-q4_K_M", "Q4_K_M"),
+        Member("llama3.2:1b-instruct-q8_0", "Q8_0", aliases=("llama3.2:1b",)),
+        Member("gemma2:2b-instruct-q4_0", "Q4_0", aliases=("gemma2:2b",)),
+        Member("llama3.2:3b-instruct-q4_K_M", "Q4_K_M", aliases=("llama3.2:3b", "llama3.2:latest", "llama3.2")),
+        Member("phi3:3.8b-mini-4k-instruct-q4_0", "Q4_0", aliases=("phi3:3.8b", "phi3:mini", "phi3:latest", "phi3")),
+        Member("mistral:7b-instruct-v0.3-q4_K_M", "Q4_K_M", aliases=("mistral:7b", "mistral:latest", "mistral")),
     ),
 )
+"""Each in the precision that its default tag serves, so that whoever measures default tags has measured the basket."""
 _POCKET: Final = Basket(
     "pocket", (Member("pocket-s:f16", "F16"), Member("pocket-m:f16", "F16"), Member("pocket-l:f16", "F16"))
 )
@@ -180,7 +187,17 @@ def _baskets(value: Any) -> tuple[Basket, ...]:
 
 
 def _members(value: Any) -> tuple[Member, ...]:
-    return tuple(Member(entry) if isinstance(entry, str) else Member(**entry) for entry in value)
+    return tuple(Member(entry) if isinstance(entry, str) else _member(entry) for entry in value)
+
+
+def _member(entry: Mapping[str, Any]) -> Member:
+    aliases = entry.get("aliases", ())
+    if isinstance(aliases, str):
+        raise ValueError("aliases must be a list of tags")
+    member = Member(**(dict(entry) | {"aliases": tuple(map(str, aliases))}))
+    if member.aliases and member.quantization is None:
+        raise ValueError(f"{member.model} has aliases and so needs its quantization")
+    return member
 
 
 def _floats(value: Any) -> tuple[float, ...]:

@@ -66,7 +66,7 @@ def test_the_tables_of_classes_are_the_codes() -> None:
 def test_every_basket_model_is_named() -> None:
     for basket in default_scheme().baskets:
         assert f"`{basket.name}`" in TEXT
-        assert all(f"`{member.model}`" in TEXT for member in basket.members)
+        assert all(f"`{tag}`" in TEXT for member in basket.members for tag in (member.model, *member.aliases))
 
 
 def test_every_validity_failure_is_named() -> None:

@@ -1,0 +1,67 @@
+"""Schemes: which measured configuration is which basket model, and definitions that are wrong."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from rating import Configuration, Member, SchemeError, default_scheme, scheme_from_json
+
+EXPERIMENT = Path(__file__).parents[2] / "docs/experiments/gpu-8gb.toml"
+REAL = next(basket for basket in default_scheme().baskets if basket.name == "ollama-8gb")
+
+
+def measured(model: str, quantization: str | None) -> Configuration:
+    return Configuration(f"{model}#1", model, quantization=quantization)
+
+
+@pytest.mark.parametrize(
+    ("model", "quantization", "found"),
+    [
+        ("mistral:7b-instruct-v0.3-q4_K_M", "Q4_K_M", True),
+        ("mistral:7b", "Q4_K_M", True),
+        ("mistral:7b", "q4_k_m", True),
+        ("mistral:7b", "Q4_0", False),  # what the same tag served before
+        ("mistral:7b", None, False),  # an alias alone does not say which file it was
+        ("mistral:7b-instruct-v0.3-q4_K_M", None, False),
+        ("mixtral:8x7b", "Q4_K_M", False),
+    ],
+)  # fmt: skip
+def test_a_default_tag_counts_in_the_pinned_precision_only(model: str, quantization: str | None, found: bool) -> None:
+    members = [str(member) for member in REAL.members if member.matches(measured(model, quantization))]
+    assert members == (["mistral:7b-instruct-v0.3-q4_K_M"] if found else [])
+
+
+def test_a_member_without_a_precision_takes_any_of_its_tag() -> None:
+    assert Member("a").matches(measured("a", None))
+    assert Member("a").matches(measured("a", "F16"))
+
+
+def test_no_tag_belongs_to_two_members() -> None:
+    tags = [tag for member in REAL.members for tag in (member.model, *member.aliases)]
+    assert len(tags) == len(set(tags))
+
+
+def test_the_experiment_for_8_gb_measures_the_basket() -> None:
+    models = tomllib.loads(EXPERIMENT.read_text(encoding="utf-8"))["models"]
+    assert {member.model for member in REAL.members} <= set(models)
+
+
+def test_a_definition_reads_back_as_the_same_scheme() -> None:
+    scheme = default_scheme()
+    assert scheme_from_json(scheme.definition()) == scheme
+    assert scheme_from_json(scheme.definition()).hash == scheme.hash
+
+
+@pytest.mark.parametrize(
+    ("member", "said"),
+    [
+        ({"model": "a", "aliases": ["b"]}, "needs its quantization"),
+        ({"model": "a", "quantization": "F16", "aliases": "b"}, "list of tags"),
+    ],
+)
+def test_aliases_that_cannot_be_are_refused(member: dict[str, object], said: str) -> None:
+    with pytest.raises(SchemeError, match=said):
+        scheme_from_json({"name": "s", "baskets": [{"name": "b", "members": [member]}]})

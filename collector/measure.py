@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +23,7 @@ from db import effect_of
 __all__ = ["Answer", "Loaded", "MeasuringBench", "chat_request", "limits", "measure_answer", "remeasure"]
 
 _MARGIN_S = 0.5  # telemetry kept before and after the answer, for the trace on the page
+_LAST_BREATH_S = 1.0
 _LAG_LIMIT_S = 0.005  # measurement.md, validity flags
 
 
@@ -178,9 +180,14 @@ def measure_answer(
 
 def _crash_named(outcome: ChatOutcome, alive: Callable[[], bool]) -> ChatOutcome:
     """A broken connection is a crash when the engine's own process is gone."""
-    if outcome.fault in ("connection_lost", "connect_failed") and not alive():
-        return replace(outcome, fault="engine_crashed", fault_detail=f"its process ended ({outcome.fault_detail})")
-    return outcome
+    if outcome.fault not in ("connection_lost", "connect_failed"):
+        return outcome
+    limit = time.monotonic() + _LAST_BREATH_S
+    while alive():  # a dying process closes its connections before it is gone
+        if time.monotonic() > limit:
+            return outcome
+        time.sleep(0.02)
+    return replace(outcome, fault="engine_crashed", fault_detail=f"its process ended ({outcome.fault_detail})")
 
 
 def _answer_columns(outcome: ChatOutcome) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def test_every_command_has_help_in_both_languages(command: str, capsys: pytest.C
     said = {}
     for language in ("en", "zh"):
         with pytest.raises(SystemExit) as ended:
-            main([command, "--help", "--lang", language])
+            main([command.replace("_", "-"), "--help", "--lang", language])
         assert ended.value.code == 0
         said[language] = capsys.readouterr().out
     assert said["en"] != said["zh"]

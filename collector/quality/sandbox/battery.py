@@ -149,9 +149,9 @@ class _Battery:
             return f"proves nothing: {ended.status} {' '.join(ended.stderr.split())[-150:]}"
         return None
 
-    def seen(self, code: str) -> str | None:
+    def seen(self, code: str, patience_s: float = 0.0) -> str | None:
         """What an attempt says, and what its lures noticed outside."""
-        said, noticed = self.told(code), self.lures.noticed()
+        said, noticed = self.told(code), self.lures.noticed(patience_s)
         return "; ".join(filter(None, (said, noticed))) or None
 
     def memory(self) -> str | None:
@@ -211,7 +211,7 @@ _ATTEMPTS: tuple[tuple[str, str, Callable[[_Battery], str | None]], ...] = (
     ("loopback network and the engine's port", "本机网络与引擎端口", lambda b: b.seen(attempts.LOOPBACK)),
     ("network outside", "外部网络", lambda b: b.seen(attempts.OUTSIDE)),
     ("unix sockets", "Unix 套接字", lambda b: b.seen(attempts.UNIX)),
-    ("killing the parent and others", "终止父进程或其他进程", lambda b: b.seen(attempts.KILL)),
+    ("killing the parent and others", "终止父进程或其他进程", lambda b: b.seen(attempts.KILL, 0.5)),
     ("processes of others in /proc", "/proc 中的其他进程", lambda b: b.seen(attempts.PROCESSES)),
     ("other programs, privileges, namespaces", "其他程序、权限与命名空间", lambda b: b.seen(attempts.PRIVILEGES)),
     ("fork bomb", "进程炸弹", lambda b: b.seen(attempts.FORKS)),

@@ -113,8 +113,14 @@ class Lures:
             "parent": os.getpid(),
         }
 
-    def noticed(self) -> str | None:
-        """What happened to the lures since they were laid, None when nothing did."""
+    def noticed(self, patience_s: float = 0.0) -> str | None:
+        """What happened to the lures since they were laid, None when nothing did.
+
+        Args:
+            patience_s: how long a bait that was hit may take to die.
+        """
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.bait.wait(patience_s)
         found = [f"{name} was reached" for name, listener in self._listeners.items() if _reached(listener)]
         if self._look() != self._shape:
             found.append("the folder changed")

@@ -6,10 +6,12 @@ Nothing here reads a file, a clock or a database; ``python -m rating`` (``__main
 from __future__ import annotations
 
 from rating.advice import co2e_g_per_1000, cost_per_1000, saving_to_next_class
+from rating.answers import Selected, columns_of, measurements_of
 from rating.classes import EEI_BOUNDS, LETTERS, QUALITY_BOUNDS, class_of, quality_class_of
 from rating.effects import Comparison, Trend, compare, size_trend
 from rating.errors import BasketMissing, FileRefused, RatingError, SchemeError
 from rating.export import csv_bytes
+from rating.factors import FACTORS, Effect, SizeTrend, campaign_changes, factor_effects, size_trends
 from rating.history import current
 from rating.model import COLUMNS, Condition, Configuration, Group, Measurements, Rating
 from rating.pareto import pareto_front
@@ -19,9 +21,10 @@ from rating.reasons import Reason
 from rating.scheme import Basket, Member, Scheme, default_scheme, scheme_from_json
 
 __all__ = [
-    "COLUMNS", "DRAWS", "EEI_BOUNDS", "LETTERS", "QUALITY_BOUNDS", "SEED",
-    "Basket", "BasketMissing", "Comparison", "Condition", "Configuration", "FileRefused", "Group", "Measurements",
-    "Member", "Rating", "RatingError", "Reason", "Scheme", "SchemeError", "Trend",
-    "class_of", "co2e_g_per_1000", "compare", "cost_per_1000", "csv_bytes", "current", "default_scheme", "pareto_front",
-    "probability_better", "quality_class_of", "rank_ranges", "rate", "saving_to_next_class", "scheme_from_json", "size_trend",
+    "COLUMNS", "DRAWS", "EEI_BOUNDS", "FACTORS", "LETTERS", "QUALITY_BOUNDS", "SEED",
+    "Basket", "BasketMissing", "Comparison", "Condition", "Configuration", "Effect", "FileRefused", "Group",
+    "Measurements", "Member", "Rating", "RatingError", "Reason", "Scheme", "SchemeError", "Selected", "SizeTrend", "Trend",
+    "campaign_changes", "class_of", "co2e_g_per_1000", "columns_of", "compare", "cost_per_1000", "csv_bytes", "current",
+    "default_scheme", "factor_effects", "measurements_of", "pareto_front", "probability_better", "quality_class_of",
+    "rank_ranges", "rate", "saving_to_next_class", "scheme_from_json", "size_trend", "size_trends",
 ]  # fmt: skip

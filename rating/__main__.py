@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import db
 from db import reader
-from rating.answers import Selected, measurements_of
+from rating.answers import Selected, columns_of, measurements_of
 from rating.errors import FileRefused, RatingError, SchemeError
 from rating.export import csv_bytes
 from rating.grade import grade_file, scheme_of_basket, scheme_of_file
@@ -90,9 +90,7 @@ def _table(options: argparse.Namespace, language: str) -> int:
         store.ensure()
     shelf = _Shelf(store)
     scheme = shelf.scheme(options.scheme)
-    answers = reader.answers_for_rating(store)
-    columns = {str(name): _plain(answers[name]) for name in answers.columns}
-    selected = measurements_of(columns, db.effect_of, scheme.min_items)
+    selected = measurements_of(columns_of(reader.answers_for_rating(store)), db.effect_of, scheme.min_items)
     ratings, schemes = shelf.rate(selected, scheme)
     stored = shelf.keep(ratings, schemes, selected)
     records = reader.ratings(store).to_dict("records") if stored else []
@@ -103,11 +101,6 @@ def _table(options: argparse.Namespace, language: str) -> int:
         tables[name] = [row for row in rows if options.task in (None, row["task"])]
     _publish(tables, options, language)
     return 0
-
-
-def _plain(column: Any) -> list[Any]:
-    """A column as Python values, NaN and NaT as None."""
-    return [None if missing else value for value, missing in zip(column.tolist(), column.isna(), strict=True)]
 
 
 class _Campaign(NamedTuple):

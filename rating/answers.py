@@ -18,7 +18,7 @@ from rating.coding import Coded, combined, encoded
 from rating.model import Condition, Configuration, FloatArray, Group, IntArray, Measurements
 from rating.reasons import Reason, reason
 
-__all__ = ["Selected", "measurements_of"]
+__all__ = ["Selected", "columns_of", "measurements_of"]
 
 BoolArray = npt.NDArray[np.bool_]
 _UNSEEN: Final = frozenset(("energy_missing", "energy_zero"))
@@ -47,6 +47,17 @@ class _Fates:
     counted: BoolArray
     failed: BoolArray
     unseen: BoolArray
+
+
+def columns_of(frame: Any) -> dict[str, list[Any]]:
+    """A data frame's columns as lists of Python values, NaN and NaT as None: what :func:`measurements_of` takes."""
+    return {
+        str(name): [
+            None if missing else value
+            for value, missing in zip(frame[name].tolist(), frame[name].isna().tolist(), strict=True)
+        ]
+        for name in frame.columns
+    }
 
 
 def measurements_of(columns: Mapping[str, Sequence[Any]], effect_of: Callable[[str], str], min_items: int) -> Selected:
@@ -188,12 +199,13 @@ def _measurements(
     cohort, task = where
     configuration = encoded(columns["configuration"])
     condition, conditions = combined(_conditions(columns))
-    found = {code: row for row, code in reversed(list(enumerate(configuration.codes.tolist())))}
+    found, first = _first(configuration.codes), _first(items.codes)
     arrays: dict[str, Any] = {
         "configurations": tuple(_configuration(columns, found[code]) for code in range(len(configuration.labels))),
         "cohorts": cohort.labels,
         "tasks": task.labels,
         "items": items.labels,
+        "bare_items": tuple(str(columns["item"][first[code]]) for code in range(len(items.labels))),
         "conditions": tuple(Condition(*key) for key in conditions),
         "configuration": configuration.codes[rows],
         "cohort": cohort.codes[rows],
@@ -215,6 +227,11 @@ def _measurements(
     return arrays, codes
 
 
+def _first(codes: IntArray) -> dict[int, int]:
+    """First row of every code."""
+    return {code: row for row, code in reversed(list(enumerate(codes.tolist())))}
+
+
 def _conditions(columns: Mapping[str, Sequence[Any]]) -> list[Coded]:
     """Load, language, tier, scope, suite and checkpoint of every row; the suite is known once it is scored."""
     versions = zip(columns["scorer_version"], columns["max_output_tokens"], strict=True)
@@ -229,4 +246,6 @@ def _configuration(columns: Mapping[str, Sequence[Any]], row: int) -> Configurat
     for name in ("parameter_count", "context_length"):
         value = columns[name][row]
         known[name] = None if value is None else int(value)
+    temperature = columns["temperature"][row]
+    known["temperature"] = None if temperature is None else float(temperature)
     return Configuration(**known, demo=bool(columns["demo"][row]))

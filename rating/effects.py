@@ -17,15 +17,16 @@ from rating.rate import DRAWS, SEED
 from rating.scheme import Scheme
 from rating.task import Problem, paired_sums
 
-__all__ = ["Comparison", "Trend", "compare", "size_trend"]
+__all__ = ["Comparison", "Trend", "compare", "compare_in", "problem_of", "size_trend"]
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The second configuration against the first on the items valid for both.
+    """The second against the first.
 
     Attributes:
-        n_items: items shared.
+        n_items: items behind the comparison: those shared where ``paired``, else those of the side that has fewer.
+        paired: only items valid for both are compared; otherwise the two sides have items of their own.
         energy_ratio: joules per answer, second over first; likewise x_ratio for joules per success (None without any
             success of one of them), each with its 95 % interval.
         quality_difference: mean quality, second minus first.
@@ -40,6 +41,7 @@ class Comparison:
     x_ratio: float | None
     x_interval: Interval
     verdict: Literal["better", "worse", "no evidence"]
+    paired: bool = True
 
 
 def compare(
@@ -50,33 +52,43 @@ def compare(
     Returns:
         None where they share fewer than two items.
     """
-    problem = Problem(measurements, Cells.of(measurements), {}, Scheme("compare"), draws, seed)
-    found = paired_sums(problem, first, second)
+    return compare_in(problem_of(measurements, draws, seed), first, second)
+
+
+def problem_of(measurements: Measurements, draws: int, seed: int) -> Problem:
+    """What :func:`compare_in` takes, to be made once for many comparisons."""
+    return Problem(measurements, Cells.of(measurements), {}, Scheme("compare"), draws, seed)
+
+
+def compare_in(problem: Problem, first: Group, second: Group, *, paired: bool = True) -> Comparison | None:
+    """Like :func:`compare`; not ``paired`` takes all items of both, drawn together where they share them."""
+    found = paired_sums(problem, first, second, shared=paired)
     if found is None:
         return None
-    sums, (energy, quality) = found
+    sums, energy, quality = found
     with np.errstate(divide="ignore", invalid="ignore"):
         x = sums.energy_j / sums.quality
         x_draws = x[1] / x[0]
         means = sums.quality / sums.items
-        per_answer = sums.energy_j[1] / sums.energy_j[0]
+        answers = sums.energy_j / sums.items
+        per_answer = answers[1] / answers[0]
     x_interval = interval(x_draws)
-    totals = quality.sum(axis=1)
-    ratio = float(energy[1].sum() / energy[0].sum())
+    points = [float(e.sum() / q.sum()) if q.sum() > 0 else None for e, q in zip(energy, quality, strict=True)]
     verdict: Literal["better", "worse", "no evidence"] = "no evidence"
     if x_interval.high is not None and x_interval.high < 1:
         verdict = "better"
     elif x_interval.low is not None and x_interval.low > 1:
         verdict = "worse"
     return Comparison(
-        n_items=energy.shape[1],
-        energy_ratio=ratio,
+        n_items=min(len(energy[0]), len(energy[1])),
+        energy_ratio=float(energy[1].mean() / energy[0].mean()),
         energy_interval=interval(per_answer),
         quality_difference=float(quality[1].mean() - quality[0].mean()),
         quality_interval=interval(means[1] - means[0]),
-        x_ratio=float(ratio * totals[0] / totals[1]) if totals.min() > 0 else None,
+        x_ratio=None if points[0] is None or points[1] is None else points[1] / points[0],
         x_interval=x_interval,
         verdict=verdict,
+        paired=paired,
     )
 
 

@@ -56,10 +56,9 @@ def read_measurements(path: Path) -> Measurements:
         FileRefused: unreadable, not what its name says, wrong columns or wrong cells.
     """
     table = _Table(path, _read(path))
-    rows = table.rows
-    if rows == 0:
-        raise _refused(path, "has no rows", "没有数据行")
     table.check_columns()
+    if table.rows == 0:
+        raise _refused(path, "has no rows", "没有数据行")
     models, tasks = table.labels("model", needed=True), table.labels("task", needed=True)
     cohorts = table.labels("cohort")
     if OVERALL in tasks.labels:
@@ -84,6 +83,7 @@ def read_measurements(path: Path) -> Measurements:
         cohorts=cohorts.labels,
         tasks=tuple(label or "" for label in tasks.labels),
         items=tuple(_item_name(key) for key in item_keys),
+        bare_items=tuple(str(key[0]) for key in item_keys),
         conditions=tuple(Condition(*key) for key in conditions),
         configuration=models.codes,
         cohort=cohorts.codes,
@@ -124,6 +124,8 @@ def _read(path: Path) -> Any:
         if kind in _PARQUET:
             return pq.read_table(io.BytesIO(data))
         text = _utf8(path, data)
+        if kind in _JSON_LINES and text.lstrip().startswith(b"["):
+            raise _refused(path, "is one JSON list; write one object per line", "是一个 JSON 列表；请每行写一个对象")
         return _csv(path, text, _DELIMITERS[kind]) if kind in _DELIMITERS else pa_json.read_json(io.BytesIO(text))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         first = str(error).splitlines()[0][:200]
@@ -151,6 +153,8 @@ def _utf8(path: Path, data: bytes) -> bytes:
 def _csv(path: Path, data: bytes, delimiter: str) -> Any:
     lines = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
     names = [name.strip() for name in next(csv.reader(lines, delimiter=delimiter), [])]
+    if len(names) == 1 and names[0].count(";") > 1:
+        raise _refused(path, "separates its cells by semicolons; save it with commas", "用分号分隔单元格；请用逗号另存")
     twice = sorted({name for name in names if names.count(name) > 1 and name in _KNOWN})
     if twice:
         raise _refused(path, f"has the column {twice[0]!r} twice", f"有两列 {twice[0]!r}")

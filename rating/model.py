@@ -70,6 +70,7 @@ class Configuration:
     engine_version: str | None = None
     demo: bool = False
     model_base: str | None = None
+    temperature: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +84,7 @@ class Measurements:
         energy_j: gross joules; NaN where missing.
         quality: in [0, 1]; NaN where there is none (the row then leaves both sums).
         cpu_energy_j: the CPU's part; the array is None where nobody states it. Likewise gpu_energy_j, duration_s.
+        bare_items: each item's name without load and language, by which levels of these are paired; () where unknown.
         notes: what the source already knows about a group: rows that it left out, failures, a flag that forbids a letter.
     """
 
@@ -102,6 +104,7 @@ class Measurements:
     cpu_energy_j: FloatArray | None = None
     gpu_energy_j: FloatArray | None = None
     duration_s: FloatArray | None = None
+    bare_items: tuple[str, ...] = ()
     notes: Mapping[Group, tuple[Reason, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:

@@ -148,26 +148,36 @@ def _chunk(
 
 
 class Paired(NamedTuple):
-    """Draws of two groups on their shared items, and their cells' mean energies and qualities, shape (2, items)."""
+    """Draws of two groups, and the mean energies and qualities of their cells, an array of items for each."""
 
     sums: Sums
-    cells: tuple[FloatArray, FloatArray]
+    energy_j: tuple[FloatArray, FloatArray]
+    quality: tuple[FloatArray, FloatArray]
 
 
-def paired_sums(problem: Problem, first: Group, second: Group) -> Paired | None:
-    """Draws of two groups of one cohort and task, paired by item; None with fewer than two shared items."""
+def paired_sums(problem: Problem, first: Group, second: Group, *, shared: bool = True) -> Paired | None:
+    """Draws of two groups of one cohort and task, paired in every item that both have.
+
+    Args:
+        problem: where the groups are.
+        first: a group; likewise second.
+        shared: leave out items that only one of them has.
+
+    Returns:
+        None where one of them would be left with fewer than two items.
+    """
     cells = problem.cells
     if first not in cells.slices or second not in cells.slices:
         return None
     items = [cells.item[cells.slices[group]] for group in (first, second)]
-    names = np.intersect1d(items[0], items[1], assume_unique=True)
-    if len(names) < 2:  # noqa: PLR2004
+    names = np.intersect1d(items[0], items[1], assume_unique=True) if shared else np.union1d(items[0], items[1])
+    one, two = (_own(cells, names, group) for group in (first, second))
+    if min(len(one.cells), len(two.cells)) < 2:  # noqa: PLR2004
         return None
-    owns = [_own(cells, names, group) for group in (first, second)]
     item_names = [cells.item_names[rank] for rank in names]
-    sums = resample(_series(problem, owns), item_names, _key(problem, first), problem.draws)
-    energy = np.stack([cells.energy_j[own.cells] for own in owns])
-    return Paired(sums, (energy, np.stack([cells.quality[own.cells] for own in owns])))
+    sums = resample(_series(problem, [one, two]), item_names, _key(problem, first), problem.draws)
+    energy, quality = cells.energy_j, cells.quality
+    return Paired(sums, (energy[one.cells], energy[two.cells]), (quality[one.cells], quality[two.cells]))
 
 
 def _key(problem: Problem, group: Group) -> tuple[object, ...]:

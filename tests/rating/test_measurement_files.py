@@ -152,3 +152,15 @@ def test_no_bytes_break_the_reader(tmp_path: Path, junk: bytes) -> None:
                 read_measurements(written(tmp_path, name, content))
             except FileRefused as error:
                 assert name in error.en  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("list.json", '[{"model": "a", "task": "qa", "item": 1, "energy_j": 2, "quality": 1}]', "one object per line"),
+        ("european.csv", "model;task;item;energy_j;quality\na;qa;1;2,5;1\n", "semicolons"),
+        ("lines.csv", '{"model": "a", "task": "qa", "item": 1, "energy_j": 2, "quality": 1}\n', "no column model"),
+    ],
+)
+def test_a_file_of_another_kind_is_named_with_the_cure(tmp_path: Path, name: str, content: str, said: str) -> None:
+    assert said in refusal(written(tmp_path, name, content))

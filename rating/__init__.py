@@ -5,7 +5,8 @@ Nothing here reads a file, a clock or a database; ``python -m rating`` (``__main
 
 from __future__ import annotations
 
-from rating.advice import co2e_g_per_1000, cost_per_1000, saving_to_next_class
+from rating.advice import Residency, co2e_g_per_1000, cost_per_1000, keep_loaded, saving_to_next_class
+from rating.advisor import Advice, Excluded, Option, Resources, Wish, advise
 from rating.answers import Selected, columns_of, measurements_of
 from rating.classes import EEI_BOUNDS, LETTERS, QUALITY_BOUNDS, class_of, quality_class_of
 from rating.effects import Comparison, Trend, compare, size_trend
@@ -18,13 +19,16 @@ from rating.pareto import pareto_front
 from rating.ranks import probability_better, rank_ranges
 from rating.rate import DRAWS, SEED, rate
 from rating.reasons import Reason
+from rating.rescale import RESCALE_SHARE, BestClass, best_class_shares, needs_rescale
 from rating.scheme import Basket, Member, Scheme, default_scheme, scheme_from_json
 
 __all__ = [
-    "COLUMNS", "DRAWS", "EEI_BOUNDS", "FACTORS", "LETTERS", "QUALITY_BOUNDS", "SEED",
-    "Basket", "BasketMissing", "Comparison", "Condition", "Configuration", "Effect", "FileRefused", "Group",
-    "Measurements", "Member", "Rating", "RatingError", "Reason", "Scheme", "SchemeError", "Selected", "SizeTrend", "Trend",
-    "campaign_changes", "class_of", "co2e_g_per_1000", "columns_of", "compare", "cost_per_1000", "csv_bytes", "current",
-    "default_scheme", "factor_effects", "measurements_of", "pareto_front", "probability_better", "quality_class_of",
-    "rank_ranges", "rate", "saving_to_next_class", "scheme_from_json", "size_trend", "size_trends",
+    "COLUMNS", "DRAWS", "EEI_BOUNDS", "FACTORS", "LETTERS", "QUALITY_BOUNDS", "RESCALE_SHARE", "SEED",
+    "Advice", "Basket", "BasketMissing", "BestClass", "Comparison", "Condition", "Configuration", "Effect", "Excluded",
+    "FileRefused", "Group", "Measurements", "Member", "Option", "Rating", "RatingError", "Reason", "Residency",
+    "Resources", "Scheme", "SchemeError", "Selected", "SizeTrend", "Trend", "Wish",
+    "advise", "best_class_shares", "campaign_changes", "class_of", "co2e_g_per_1000", "columns_of", "compare",
+    "cost_per_1000", "csv_bytes", "current", "default_scheme", "factor_effects", "keep_loaded", "measurements_of",
+    "needs_rescale", "pareto_front", "probability_better", "quality_class_of", "rank_ranges", "rate",
+    "saving_to_next_class", "scheme_from_json", "size_trend", "size_trends",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from rating.reasons import Both, Reason, reason
 from rating.scheme import OWN_MINIMUM, Basket, Member, Scheme, own_name
 from rating.validity import Basis, Facts, compared, intrinsic
 
-__all__ = ["Reference", "choose", "own_members"]
+__all__ = ["Reference", "alike", "choose", "own_members"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def own_members(
     by_task = {}
     for task in sorted({group.task for group in cells.slices if group.cohort == cohort}):
         of_task = [Group(cohort, task, code) for code in codes]
-        by_task[task] = _alike(facts, [group for group in of_task if _sound(facts, cells, scheme, group)])
+        by_task[task] = alike(facts, [group for group in of_task if _sound(facts, cells, scheme, group)])
     sound: set[int] = set()
     for task in sorted(by_task, key=lambda task: (-len(by_task[task]), measurements.tasks[task])):
         narrowed = sound & by_task[task] if sound else by_task[task]
@@ -97,7 +97,7 @@ def _sound(facts: Mapping[Group, Facts], cells: Cells, scheme: Scheme, group: Gr
     return place.stop - place.start >= scheme.min_items and float(cells.quality[place].sum()) > 0
 
 
-def _alike(facts: Mapping[Group, Facts], groups: Sequence[Group]) -> set[int]:
+def alike(facts: Mapping[Group, Facts], groups: Sequence[Group]) -> set[int]:
     """Configurations of the most common condition that the gate lets compare with each other."""
     stamps = {group: _stamp(facts[group].conditions) for group in groups}
     counted = Counter(stamps.values())

@@ -154,6 +154,40 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "figures are from campaign {campaign}; the newer campaign {newer} has only {n} items so far",
         "数据来自批次 {campaign}；较新的批次 {newer} 目前只有 {n} 道题",
     ),
+    # --- advice
+    "advice_choice": (
+        "{choice} takes the least energy per success, {x} J, of the {n} configurations that meet the wish; quality {quality}",
+        "在满足要求的 {n} 个配置中，{choice} 每次成功的能耗最低：{x} J；质量 {quality}",
+    ),
+    "advice_runner_up": (
+        "{runner_up} comes next and takes {percent} % more; the choice beats it with a probability of {probability}",
+        "其次是 {runner_up}，能耗高 {percent} %；首选优于它的概率为 {probability}",
+    ),
+    "advice_runner_up_unsure": (
+        "{runner_up} comes next and takes {percent} % more; they share too few items to say how sure that is",
+        "其次是 {runner_up}，能耗高 {percent} %；两者共同的题目太少，无法给出概率",
+    ),
+    "advice_alone": ("nothing else meets the wish", "没有其他配置满足要求"),
+    "advice_nothing": (
+        "none of the {n} configurations meets the wish; loosen a limit or measure more models",
+        "{n} 个配置都不满足要求；请放宽限制或测量更多模型",
+    ),
+    "advice_quality": ("quality {quality} is below the floor {floor}", "质量 {quality} 低于下限 {floor}"),
+    "advice_vram": ("needs {have} GB on the GPU, the limit is {limit} GB", "需要 {have} GB 显存，上限为 {limit} GB"),
+    "advice_vram_unknown": (
+        "its GPU memory was not measured, so that {limit} GB cannot be promised",
+        "没有测到显存占用，无法保证不超过 {limit} GB",
+    ),
+    "advice_latency": ("takes {have} s per answer, the limit is {limit} s", "每个回答需 {have} 秒，上限为 {limit} 秒"),
+    "advice_latency_unknown": (
+        "its time per answer was not measured, so that {limit} s cannot be promised",
+        "没有测到回答时间，无法保证不超过 {limit} 秒",
+    ),
+    "advice_no_success": ("no success at all in the tasks {tasks}", "在任务 {tasks} 中没有任何成功"),
+    "advice_other_condition": (
+        "measured under another condition than the others (energy scope or tier, task version, part of the energy)",
+        "测量条件与其他配置不同（能耗范围或等级、任务版本、能耗的组成部分）",
+    ),
     # --- overall
     "task_missing": ("not measured in the tasks {tasks}", "尚未测量任务 {tasks}"),
     "task_unrated": ("no letter in the tasks {tasks}", "任务 {tasks} 没有等级"),

@@ -19,6 +19,7 @@ from collector.i18n import t
 from collector.ollama_client import OllamaClient
 from collector.ollama_types import ChatRequest, Limits
 from collector.quality.checkpoints import DEFAULTS, POCKET, download_hint, locate
+from collector.quality.sandbox import available, prove
 from collector.telemetry.sampler import probe
 from db import Store, StoreError
 
@@ -159,10 +160,25 @@ def _quality() -> Iterator[Check]:
 
 
 def _sandbox() -> Iterator[Check]:
-    where = shutil.which("bwrap")
-    yield Check("sandbox", "note", t(f"bubblewrap {'at ' + where if where else 'not found'}; this version runs no generated code, code answers stay unscored (no_sandbox)",
-                                     f"bubblewrap {'位于 ' + where if where else '未找到'}；此版本不运行生成的代码，代码回答不评分（no_sandbox）"),
-                None if where else "apt install bubblewrap")  # fmt: skip
+    holds = available()
+    if holds is not None:
+        yield Check("sandbox", "ok", f"{holds.backend}: {t(holds.summary_en, holds.summary_zh)}")
+        return
+    for report in prove():
+        yield Check(
+            "sandbox",
+            "note",
+            f"{report.backend}: {t(report.summary_en, report.summary_zh)}",
+            t("apt install bubblewrap", "apt install bubblewrap") if report.backend == "bubblewrap" else None,
+        )
+    yield Check(
+        "sandbox",
+        "note",
+        t(
+            "no sandbox holds here: code answers stay unscored (no_sandbox)",
+            "本机没有可靠的沙箱：代码回答不评分（no_sandbox）",
+        ),
+    )
 
 
 def _store(store: Store) -> Iterator[Check]:

@@ -17,7 +17,7 @@ from rating.history import current
 from rating.model import COLUMNS, Condition, Configuration, Group, Measurements, Rating
 from rating.pareto import pareto_front
 from rating.ranks import probability_better, rank_ranges
-from rating.rate import DRAWS, SEED, rate
+from rating.rate import DRAWS, SEED, Wins, rate, wins
 from rating.reasons import Reason
 from rating.rescale import RESCALE_SHARE, BestClass, best_class_shares, needs_rescale
 from rating.scheme import Basket, Member, Scheme, default_scheme, scheme_from_json
@@ -26,9 +26,9 @@ __all__ = [
     "COLUMNS", "DRAWS", "EEI_BOUNDS", "FACTORS", "LETTERS", "QUALITY_BOUNDS", "RESCALE_SHARE", "SEED",
     "Advice", "Basket", "BasketMissing", "BestClass", "Comparison", "Condition", "Configuration", "Effect", "Excluded",
     "FileRefused", "Group", "Measurements", "Member", "Option", "Rating", "RatingError", "Reason", "Residency",
-    "Resources", "Scheme", "SchemeError", "Selected", "SizeTrend", "Trend", "Wish",
+    "Resources", "Scheme", "SchemeError", "Selected", "SizeTrend", "Trend", "Wins", "Wish",
     "advise", "best_class_shares", "campaign_changes", "class_of", "co2e_g_per_1000", "columns_of", "compare",
     "cost_per_1000", "csv_bytes", "current", "default_scheme", "factor_effects", "keep_loaded", "measurements_of",
     "needs_rescale", "pareto_front", "probability_better", "quality_class_of", "rank_ranges", "rate",
-    "saving_to_next_class", "scheme_from_json", "size_trend", "size_trends",
+    "saving_to_next_class", "scheme_from_json", "size_trend", "size_trends", "wins",
 ]  # fmt: skip

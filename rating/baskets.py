@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from rating.cells import Cells
 from rating.model import Condition, Group, Measurements
@@ -13,6 +14,9 @@ from rating.scheme import OWN_MINIMUM, Basket, Member, Scheme, own_name
 from rating.validity import Basis, Facts, compared, intrinsic
 
 __all__ = ["Reference", "alike", "choose", "own_members"]
+
+_EXPERIMENTS: Final = {"ollama-8gb": "docs/experiments/gpu-8gb.toml", "pocket": "docs/experiments/pocket.toml"}
+"""Experiment files that measure the baskets of the default scheme."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,10 @@ def _cure(basket: Basket | None) -> Both:
     if basket is None:
         return Both("name a basket with --basket a,b,c", "用 --basket a,b,c 指定参照篮")
     models = ", ".join(str(member) for member in basket.members)
+    experiment = _EXPERIMENTS.get(basket.name)
+    if experiment:
+        run = f"python -m collector run {experiment}"
+        return Both(f"measure the basket's models ({models}): {run}", f"测量参照篮模型（{models}）：{run}")
     return Both(
         f"add the basket's models ({models}) to an experiment file and run: python -m collector run EXPERIMENT.toml",
         f"把参照篮模型（{models}）加入实验文件并运行：python -m collector run EXPERIMENT.toml",

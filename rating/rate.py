@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -12,14 +12,14 @@ from rating.baskets import Reference, choose
 from rating.cells import Cells
 from rating.errors import RatingError
 from rating.judge import Line
-from rating.model import Configuration, Measurements, Rating
+from rating.model import Configuration, FloatArray, Measurements, Rating
 from rating.overall import overall_line
-from rating.ranks import rank_ranges
+from rating.ranks import probability_better, rank_ranges
 from rating.scheme import Scheme
 from rating.task import Problem, rate_task
 from rating.validity import examine
 
-__all__ = ["DRAWS", "FEWEST_DRAWS", "SEED", "Rated", "rate", "rate_with_schemes"]
+__all__ = ["DRAWS", "FEWEST_DRAWS", "SEED", "Rated", "Wins", "rate", "rate_with_schemes", "wins"]
 
 DRAWS: Final = 2000
 FEWEST_DRAWS: Final = 100
@@ -31,6 +31,18 @@ class Rated(NamedTuple):
 
     ratings: list[Rating]
     schemes: dict[str, Scheme]
+
+
+class Wins(NamedTuple):
+    """P(i beats j) of the configurations with a letter in one cohort and task: share of draws with the lower EEI.
+
+    ``probability[i, j]`` belongs to ``configurations[i]`` against ``configurations[j]``; ties count half.
+    """
+
+    cohort: str | None
+    task: str
+    configurations: tuple[str, ...]
+    probability: FloatArray
 
 
 def rate(
@@ -61,23 +73,49 @@ def rate_with_schemes(
     measurements: Measurements, scheme: Scheme, *, draws: int = DRAWS, seed: int = SEED, min_items: int | None = None
 ) -> Rated:
     """Like :func:`rate`, and says which schemes the ratings are under, so that own baskets can be frozen."""
+    if min_items is not None:
+        scheme = replace(scheme, min_items=min_items)
+    ratings: list[Rating] = []
+    schemes: dict[str, Scheme] = {}
+    common = replace(scheme, baskets=tuple(basket for basket in scheme.baskets if not basket.own))
+    for reference, lines in _by_cohort(measurements, scheme, draws, seed):
+        own = reference.basket if reference.own else None
+        schemes[reference.scheme] = scheme.with_own(own) if own else common
+        ratings += [line.rating for line in lines]
+    return Rated(ratings, schemes)
+
+
+def wins(measurements: Measurements, scheme: Scheme, *, draws: int = DRAWS, seed: int = SEED) -> list[Wins]:
+    """Who beats whom how surely, in every cohort and task and overall, from the very draws of :func:`rate`.
+
+    Raises:
+        RatingError: too few draws.
+    """
+    found = []
+    for _, lines in _by_cohort(measurements, scheme, draws, seed):
+        by_task: dict[tuple[str | None, str], list[tuple[str, FloatArray]]] = {}
+        for line in lines:
+            if line.log2_eei is not None:
+                one = line.rating
+                by_task.setdefault((one.cohort, one.task), []).append((one.configuration.configuration, line.log2_eei))
+        for (cohort, task), entries in by_task.items():
+            probability = probability_better(np.stack([log2 for _, log2 in entries]))
+            found.append(Wins(cohort, task, tuple(name for name, _ in entries), probability))
+    return found
+
+
+def _by_cohort(
+    measurements: Measurements, scheme: Scheme, draws: int, seed: int
+) -> Iterator[tuple[Reference, list[Line]]]:
     if draws < FEWEST_DRAWS:
         raise RatingError(
             f"{draws} draws are too few: take at least {FEWEST_DRAWS}",
             f"抽样次数 {draws} 太少：至少 {FEWEST_DRAWS} 次",
         )
-    if min_items is not None:
-        scheme = replace(scheme, min_items=min_items)
     problem = Problem(measurements, Cells.of(measurements), examine(measurements), scheme, draws, seed)
-    lines: list[Line] = []
-    schemes: dict[str, Scheme] = {}
-    common = replace(scheme, baskets=tuple(basket for basket in scheme.baskets if not basket.own))
     for cohort in sorted(range(len(measurements.cohorts)), key=lambda code: measurements.cohorts[code] or ""):
         reference = choose(measurements, problem.cells, problem.facts, scheme, cohort)
-        own = reference.basket if reference.own else None
-        schemes[reference.scheme] = scheme.with_own(own) if own else common
-        lines += _cohort(problem, reference, cohort)
-    return Rated([line.rating for line in lines], schemes)
+        yield reference, _cohort(problem, reference, cohort)
 
 
 def _cohort(problem: Problem, reference: Reference, cohort: int) -> list[Line]:

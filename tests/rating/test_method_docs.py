@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rating import EEI_BOUNDS, QUALITY_BOUNDS, Rating, default_scheme, rate
+from rating import EEI_BOUNDS, FACTORS, QUALITY_BOUNDS, RESCALE_SHARE, Rating, default_scheme, rate
 from rating.reasons import UNRATED
 from tests.rating.rating_data import Answer, measurements, scheme
 
@@ -76,3 +76,22 @@ def test_every_validity_failure_is_named() -> None:
     }  # fmt: skip
     for code in UNRATED - elsewhere:
         assert f"`{code}`" in TEXT
+
+
+def test_every_effect_and_the_advice_are_explained_in_both_languages() -> None:
+    english, chinese = TEXT.split('<a id="中文"></a>')
+    for words in (("quantization", "context", "temperature", "task", "load", "language"),
+                  ("量化", "上下文", "温度", "任务", "负载", "语言")):  # fmt: skip
+        assert len(words) == len(FACTORS)
+        part = english if words[0].isascii() else chinese
+        table = part[part.index("| effect |" if words[0].isascii() else "| 效应 |") :].split("\n\n")[0]
+        assert all(word in table for word in words)
+    for formula in (
+        "X = exp(Σ w_t · ln x_t)",
+        "n* = 3600 · P · h / L",
+        "E̅₂ / E̅₁",
+        "x₂ / x₁",
+        f"{RESCALE_SHARE:.0%}"[:2],
+    ):
+        assert formula in english
+        assert formula in chinese

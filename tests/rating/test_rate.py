@@ -19,6 +19,7 @@ from rating import (
     pareto_front,
     quality_class_of,
     rate,
+    wins,
 )
 from rating.ranks import probability_better, rank_ranges
 from rating.reasons import UNRATED, reason
@@ -366,3 +367,15 @@ def test_very_many_items_are_drawn_in_bundles_with_the_same_spread() -> None:
     assert widths[1] == pytest.approx(widths[0] * math.sqrt(4000 / 4400), rel=0.25)
     assert many.n_items == 4400
     assert many.eei == pytest.approx(few.eei, rel=0.05)
+
+
+def test_who_beats_whom_agrees_with_the_letters_draws() -> None:
+    data = measurements(noisy(2, BASE | {"mine": 1.0, "twin": 1.02}, items=40))
+    found = {one.task: one for one in wins(data, scheme(), draws=200)}["qa"]
+    assert found.configurations == tuple(sorted([*BASE, "mine", "twin"]))
+    at = found.configurations.index
+    assert found.probability[at("mine"), at("base-4")] == 1.0
+    assert 0.01 < found.probability[at("mine"), at("twin")] < 0.99
+    np.testing.assert_allclose(found.probability + found.probability.T, 1.0)
+    with pytest.raises(RatingError):
+        wins(data, scheme(), draws=99)

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from collector.quality import anchors, gates, match
+from collector.quality import anchors, code, gates, match
 
 __all__ = ["SCORER_VERSION", "WEIGHTS", "composite"]
 
@@ -21,11 +21,12 @@ WEIGHTS: dict[str, dict[str, float]] = {
     "summary": {"factuality": 0.4, "relevance": 0.4, "fluency": 0.2},
     "creative": {"relevance": 0.6, "fluency": 0.2, "variety": 0.2},
 }
-"""Weight of each part, per task; a task that is not here has no quality yet. The table is part of the scorer version."""
+"""Weight of each part, per task; a code answer is 1 when every case passes, else 0 (``code.py``). The table is part of the scorer version."""
 
 SCORER_VERSION = hashlib.sha256(
     json.dumps(
-        [WEIGHTS, {"gates": gates.VERSION, "match": match.VERSION, "anchors": anchors.VERSION}], sort_keys=True
+        [WEIGHTS, {"gates": gates.VERSION, "match": match.VERSION, "anchors": anchors.VERSION, "code": code.VERSION}],
+        sort_keys=True,
     ).encode()
 ).hexdigest()[:12]
 """Changes when a weight, a gate, the matching or the anchors change; answers of two versions are not compared."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from collector.quality.anchors import Anchor, mapped
 from collector.quality.cache import CachedScorer
 from collector.quality.checkpoints import Checkpoint, judges
+from collector.quality.code import CodeVerdict, code_verdict
 from collector.quality.composite import WEIGHTS, composite
 from collector.quality.directions import DIRECTIONS, Evaluated, Pair, Scored, Subject, evaluated, floor, formulas
 from collector.quality.lexical import variety
@@ -26,6 +27,8 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "no_reference": ("the item has no reference", "题目没有参考答案"),
     "no_source": ("the item has no source text", "题目没有原文"),
+    "no_cases": ("the item has no entry point or no cases", "题目没有入口函数或测试用例"),
+    "bad_cases": ("a case of the item cannot be read", "题目的测试用例无法解析"),
     "unknown_task": ("this version does not score the task", "此版本不对该任务评分"),
     "no_sandbox": ("generated code is not run without a proven sandbox", "没有通过验证的沙箱，不运行生成的代码"),
 }
@@ -40,6 +43,7 @@ class Work:
         failed: names of the gates it fails.
         checkpoint_name: what should judge it; None when nothing is named for its language.
         checkpoint: the same on this machine; None when it is not here or not needed.
+        payload: what the item holds beyond its texts (code: ``entry_point`` and ``cases``).
     """
 
     run_id: str
@@ -51,6 +55,7 @@ class Work:
     failed: tuple[str, ...]
     checkpoint_name: str | None
     checkpoint: Checkpoint | None = None
+    payload: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def needs_checkpoint(self) -> bool:
@@ -60,8 +65,10 @@ class Work:
     @property
     def lacking(self) -> str | None:
         """Reason for which the item itself forbids a quality, None when it has what is needed."""
+        if self.subject.task == "code":
+            return None if self.payload.get("entry_point") and self.payload.get("cases") else "no_cases"
         if self.subject.task not in WEIGHTS:
-            return "no_sandbox" if self.subject.task == "code" else "unknown_task"
+            return "unknown_task"
         if not self.subject.references:
             return "no_reference"
         return "no_source" if self.subject.task == "summary" and not self.subject.source else None
@@ -105,15 +112,21 @@ def judge(
             values[direction] = mapped(found[direction].raw, anchor)
     checked = _checked(work)
     failed = work.failed[0] if work.failed else None
-    quality, reason, detail = _quality(work, scorer, {**checked, **values})
+    program = None
+    if work.subject.task == "code" and not failed and not work.lacking:
+        program = code_verdict(work.answer, work.subject.prompt, work.payload)
+    quality, reason, detail = _quality(work, scorer, {**checked, **values}, program)
     rows = [_row(work, "gates", "answer", value=float(failed is None), reason=failed)]
     rows += [_row(work, name, _LOOKS_FOR[name], raw=value, value=value) for name, value in checked.items()]
+    if program is not None:
+        value = None if program.passed is None else float(program.passed)
+        rows.append(_row(work, "cases", "answer", raw=program.share, value=value, reason=program.reason))
     rows += _bartscore_rows(work, scorer, found, values, failed or reason)
     main = found.get("relevance" if work.subject.task == "creative" else "factuality")
     quality_row = {
         "run_id": work.run_id, "quality": quality, "quality_reason": failed or reason,
         "factuality": values.get("factuality"), "relevance": values.get("relevance"), "fluency": values.get("fluency"),
-        "bartscore": main.raw if main else None, "passed": None, "flags": list(work.failed),
+        "bartscore": main.raw if main else None, "passed": program.passed if program else None, "flags": list(work.failed),
         "checkpoint": scorer.checkpoint.label if scorer and found else None, "detail": detail,
     }  # fmt: skip
     return Judgement(rows, quality_row, failed, reason)
@@ -135,13 +148,15 @@ def _checked(work: Work) -> dict[str, float]:
 
 
 def _quality(
-    work: Work, scorer: CachedScorer | None, parts: Mapping[str, float | None]
+    work: Work, scorer: CachedScorer | None, parts: Mapping[str, float | None], program: CodeVerdict | None
 ) -> tuple[float | None, str | None, dict[str, Any] | None]:
     """Quality, the reason when it is NULL, and the detail to store."""
     if work.failed:
         return 0.0, None, None
     if work.lacking:
         return None, work.lacking, None
+    if program is not None:
+        return (None if program.passed is None else float(program.passed)), program.reason, program.detail
     if scorer is None:
         return None, "no_checkpoint" if work.checkpoint_name else "language_without_checkpoint", None
     if not judges(scorer.checkpoint.name, work.subject.language):

@@ -87,4 +87,5 @@ def _work(row: dict[Any, Any], choice: CheckpointChoice) -> Work:
         key_facts=tuple(tuple(fact) for fact in payload.get("key_facts") or ()),
         failed=tuple(failed_gates(answer)),
         checkpoint_name=choice.name(row["engine"], subject.language),
+        payload=payload,
     )

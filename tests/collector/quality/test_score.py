@@ -145,7 +145,7 @@ def test_reasons_for_no_quality(
     cases = {
         "language_without_checkpoint": Item.from_table(base | {"language": "fr", "reference": "Parce que."}, "t"),
         "no_reference": Item.from_table(base, "t"),
-        "no_sandbox": Item.from_table(base | {"task": "code", "reference": "print(1)"}, "t"),
+        "no_cases": Item.from_table(base | {"task": "code", "reference": "print(1)"}, "t"),
         "no_source": Item.from_table(base | {"task": "summary", "reference": "It floats."}, "t"),
         "anchors": Item.from_table(base | {"reference": "Because it is " + "very " * 500 + "light."}, "t"),
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from rating.cells import Cells
 from rating.letters import Interval, interval
@@ -111,9 +111,11 @@ def size_trend(parameter_counts: Sequence[float], figures: Sequence[float]) -> T
     size, figure = _logs(parameter_counts), _logs(figures)
     if len(size) < 3 or np.ptp(size) == 0:  # noqa: PLR2004 - a slope with an interval needs three points
         return None
-    fit = stats.linregress(size, figure)
-    half = float(stats.t.ppf(0.975, len(size) - 2) * fit.stderr)
-    slope = float(fit.slope)
+    centred, degrees = size - size.mean(), len(size) - 2
+    slope = float(centred @ (figure - figure.mean()) / (centred @ centred))
+    rest = figure - figure.mean() - slope * centred
+    error = math.sqrt(float(rest @ rest) / degrees / float(centred @ centred))
+    half = float(stdtrit(degrees, 0.975)) * error  # quantile of Student's t; scipy.stats would take a second to import
     return Trend(slope, slope - half, slope + half, len(size)) if math.isfinite(half) else None
 
 

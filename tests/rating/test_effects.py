@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from rating import Group, Scheme, co2e_g_per_1000, compare, cost_per_1000, rate, saving_to_next_class, size_trend
 from tests.rating.rating_data import measurements, noisy, steady
@@ -65,6 +67,17 @@ def test_a_power_law_over_size() -> None:
     assert trend.low <= trend.slope <= trend.high
     assert size_trend(sizes[:2], [1.0, 2.0]) is None
     assert size_trend([1e9] * 4, [1.0, 2.0, 3.0, 4.0]) is None
+
+
+def test_the_trends_interval_is_that_of_linear_regression() -> None:
+    rng = np.random.default_rng(4)
+    sizes = 10 ** rng.uniform(8, 11, size=9)
+    figures = sizes**0.6 * np.exp(0.4 * rng.normal(size=9))
+    fit = stats.linregress(np.log(sizes), np.log(figures))
+    half = stats.t.ppf(0.975, 7) * fit.stderr
+    trend = size_trend(sizes.tolist(), figures.tolist())
+    assert trend is not None
+    assert (trend.slope, trend.low, trend.high) == pytest.approx((fit.slope, fit.slope - half, fit.slope + half))
 
 
 def test_cost_and_co2e_of_a_thousand_answers() -> None:

@@ -42,6 +42,8 @@ _DELIMITERS: Final = {".csv": ",", ".tsv": "\t"}
 _PARQUET: Final = (".parquet", ".pq")
 _JSON_LINES: Final = (".jsonl", ".ndjson", ".json")
 _MOST_GROUPS: Final = 20_000
+_MOST_REPEAT: Final = 2.0**53
+"""Beyond it a float no longer tells one whole number from the next."""
 _ALIKE: Final = 0.85
 _MARK: Final = "\x1f"
 
@@ -153,8 +155,9 @@ def _utf8(path: Path, data: bytes) -> bytes:
 def _csv(path: Path, data: bytes, delimiter: str) -> Any:
     lines = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
     names = [name.strip() for name in next(csv.reader(lines, delimiter=delimiter), [])]
-    if len(names) == 1 and names[0].count(";") > 1:
-        raise _refused(path, "separates its cells by semicolons; save it with commas", "用分号分隔单元格；请用逗号另存")
+    for sign, en, zh in ((";", "semicolons", "分号"), ("\t", "tabs", "制表符")):
+        if len(names) == 1 and names[0].count(sign) > 1:
+            raise _refused(path, f"separates its cells by {en}; save it with commas", f"用{zh}分隔单元格；请用逗号另存")
     twice = sorted({name for name in names if names.count(name) > 1 and name in _KNOWN})
     if twice:
         raise _refused(path, f"has the column {twice[0]!r} twice", f"有两列 {twice[0]!r}")
@@ -229,6 +232,8 @@ class _Table:
     def numbers(self, name: str) -> FloatArray:
         """A column of numbers at least 0; NaN where the cell is empty."""
         column = self._table.column(name)
+        if pa.types.is_boolean(column.type) and name != "quality":  # true is no joule
+            raise _refused(self._path, f"column {name} does not hold numbers", f"列 {name} 不是数字")
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             column = self._text(name)
         try:
@@ -271,7 +276,7 @@ class _Table:
         if not self.has("repeat"):
             return np.zeros(self.rows, dtype=np.int64)
         values = self.numbers("repeat")
-        wrong = np.isnan(values) | (values != np.floor(values))
+        wrong = np.isnan(values) | (values != np.floor(values)) | (values > _MOST_REPEAT)
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0]) + 1
             raise self._wrong_cell(row, "repeat", "must be a whole number", "必须是整数")

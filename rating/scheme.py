@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
@@ -167,12 +168,16 @@ def _checked(scheme: Scheme) -> Scheme:
     if not scheme.name:
         raise ValueError("name is empty")
     for name, bounds, falling in (("eei_bounds", scheme.eei_bounds, 1), ("quality_bounds", scheme.quality_bounds, -1)):
-        if len(bounds) != 6 or any((b - a) * falling <= 0 for a, b in zip(bounds, bounds[1:], strict=False)):
+        if len(bounds) != 6 or not all((b - a) * falling > 0 for a, b in zip(bounds, bounds[1:], strict=False)):
             raise ValueError(f"{name} must be 6 strictly {'rising' if falling > 0 else 'falling'} numbers")
-    if scheme.eei_bounds[0] <= 0:
-        raise ValueError("eei_bounds must be above 0")
-    if any(not weight > 0 for _, weight in scheme.weights):
-        raise ValueError("weights must be above 0")
+    if not (scheme.eei_bounds[0] > 0 and math.isfinite(scheme.eei_bounds[-1])):
+        raise ValueError("eei_bounds must be above 0 and finite")
+    if not all(0 < weight < math.inf for _, weight in scheme.weights):
+        raise ValueError("weights must be above 0 and finite")
+    if scheme.min_items < 1 or not 0 <= scheme.min_successes < math.inf:
+        raise ValueError("min_items must be at least 1 and min_successes 0 or more")
+    if not 0 <= scheme.functional_minimum <= 1:
+        raise ValueError("functional_minimum must lie in 0 to 1")
     if scheme.capped_at not in "ABCDEFG" or len(scheme.capped_at) != 1:
         raise ValueError("capped_at must be a letter from A to G")
     if not 0 < scheme.rated_probability <= 1:

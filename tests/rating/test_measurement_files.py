@@ -159,8 +159,18 @@ def test_no_bytes_break_the_reader(tmp_path: Path, junk: bytes) -> None:
     [
         ("list.json", '[{"model": "a", "task": "qa", "item": 1, "energy_j": 2, "quality": 1}]', "one object per line"),
         ("european.csv", "model;task;item;energy_j;quality\na;qa;1;2,5;1\n", "semicolons"),
+        ("tabs.csv", "model\ttask\titem\tenergy_j\tquality\na\tqa\t1\t2\t1\n", "by tabs"),
+        ("far.csv", "model,task,item,energy_j,quality,repeat\na,qa,1,1,1,1e30\n", "repeat must be a whole number"),
         ("lines.csv", '{"model": "a", "task": "qa", "item": 1, "energy_j": 2, "quality": 1}\n', "no column model"),
     ],
 )
 def test_a_file_of_another_kind_is_named_with_the_cure(tmp_path: Path, name: str, content: str, said: str) -> None:
     assert said in refusal(written(tmp_path, name, content))
+
+
+def test_truth_values_are_no_joules_but_a_quality(tmp_path: Path) -> None:
+    row = {"model": "a", "task": "qa", "item": "1", "energy_j": 2.0, "quality": True}
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "m.parquet")
+    assert read_measurements(tmp_path / "m.parquet").quality.tolist() == [1.0]
+    pq.write_table(pa.Table.from_pylist([row | {"energy_j": True}]), tmp_path / "m.parquet")
+    assert "energy_j does not hold numbers" in refusal(tmp_path / "m.parquet")

@@ -65,3 +65,29 @@ def test_a_definition_reads_back_as_the_same_scheme() -> None:
 def test_aliases_that_cannot_be_are_refused(member: dict[str, object], said: str) -> None:
     with pytest.raises(SchemeError, match=said):
         scheme_from_json({"name": "s", "baskets": [{"name": "b", "members": [member]}]})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"functional_minimum": float("nan")},
+        {"functional_minimum": 1.5},
+        {"min_items": 0},
+        {"min_successes": -1},
+        {"weights": {"qa": float("inf")}},
+        {"weights": {"qa": 0}},
+        {"eei_bounds": [0.1, 0.2, 0.3, 0.4, float("nan"), 1]},
+        {"eei_bounds": [0.1, 0.2, 0.3, 0.4, 0.5, float("inf")]},
+        {"eei_bounds": [0, 0.2, 0.3, 0.4, 0.5, 0.6]},
+        {"quality_bounds": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]},
+        {"capped_at": "H"},
+        {"rated_probability": 0},
+        {"baskets": [{"name": "b", "members": []}]},
+        {"letters": 7},
+    ],
+    ids=str,
+)
+def test_definitions_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(SchemeError) as caught:
+        scheme_from_json({"name": "s"} | wrong)
+    assert next(iter(wrong)).split("_")[0] in caught.value.en

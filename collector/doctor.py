@@ -18,6 +18,7 @@ from collector.experiment import Experiment
 from collector.i18n import t
 from collector.ollama_client import OllamaClient
 from collector.ollama_types import ChatRequest, Limits
+from collector.pulling import missing_models
 from collector.quality.checkpoints import DEFAULTS, POCKET, download_hint, locate
 from collector.quality.sandbox import available, prove
 from collector.telemetry.sampler import probe
@@ -77,8 +78,7 @@ def _answer(client: OllamaClient, model: str) -> Check:
 
 
 def _models(client: OllamaClient, experiment: Experiment) -> Check:
-    have = {n for m in client.tags() for n in (m.name, m.name.removesuffix(":latest"))}
-    missing = [m.tag for m in experiment.models if m.tag not in have]
+    missing = missing_models(client, [m.tag for m in experiment.models])
     if missing:
         return Check(
             "models",

@@ -11,6 +11,8 @@ from collector.experiment import Experiment
 from collector.i18n import t
 from collector.ollama_client import OllamaClient
 from collector.plan import Case, build_cases, check_context, experiment_suite
+from collector.pocket import registry
+from collector.pulling import missing_models
 from db import Store
 
 __all__ = ["CaseEstimate", "Estimate", "estimate"]
@@ -84,21 +86,26 @@ def _models_fit(experiment: Experiment) -> tuple[str | None, bool, list[str]]:
         found = engines.probe(experiment.engine.kind, experiment.engine.host)
     except CollectorError as error:
         return None, False, [t(error.en, error.zh)]
+    tags = [m.tag for m in experiment.models]
     if found.name == "pocket":
-        from collector.pocket import registry
-
-        have = set(registry())
+        have = registry()
+        missing = [tag for tag in tags if tag not in have]
+        cure = t(f"it has: {', '.join(have)}", f"可用：{'、'.join(have)}")
     elif found.url is None:
         return found.name, True, []
     else:
         with OllamaClient(found.url) as client:
-            have = {n for m in client.tags() for n in (m.name, m.name.removesuffix(":latest"))}
-    missing = [m.tag for m in experiment.models if m.tag not in have]
+            missing = missing_models(client, tags)
+        command = "python -m collector pull " + " ".join(missing)
+        cure = t(f"get them with: {command}", f"获取命令：{command}")
     if not missing:
         return found.name, True, []
-    cure = "ollama pull " + " ".join(missing)
-    return found.name, False, [t(f"Missing on the {found.name} engine: {', '.join(missing)}; get them with: {cure}",
-                                 f"{found.name} 引擎缺少：{'、'.join(missing)}；获取命令：{cure}")]  # fmt: skip
+    names = ", ".join(missing)
+    return (
+        found.name,
+        False,
+        [t(f"Missing on the {found.name} engine: {names}; {cure}", f"{found.name} 引擎缺少：{names}；{cure}")],
+    )
 
 
 def estimate(experiment: Experiment, source: str, store: Store) -> Estimate:

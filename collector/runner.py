@@ -16,6 +16,7 @@ from collector import engines
 from collector.campaign import Campaign, cell_key, find_campaign, open_campaign, set_state
 from collector.case import CaseReport, record_event, run_case
 from collector.engines import Engine
+from collector.engines.install import find_models
 from collector.errors import CollectorError, EngineError, ModelMissing
 from collector.experiment import Experiment
 from collector.fingerprint import Fingerprint, machine_fingerprint
@@ -23,8 +24,10 @@ from collector.hostlock import measuring_alone
 from collector.i18n import current, t
 from collector.measure import Answer, MeasuringBench
 from collector.ollama_client import OllamaClient
+from collector.ollama_types import PullProgress
 from collector.plan import Case, Cell, build_cases, experiment_suite
 from collector.progress import Progress
+from collector.pulling import missing_models, pull_models
 from collector.telemetry.sampler import Sampler
 from collector.telemetry.types import Capability
 from db import Store
@@ -101,6 +104,10 @@ def score(store: Store, campaign_id: str, experiment: Experiment) -> _Ended:
     return _run_process("collector", *words)
 
 
+def _tell_pull(tag: str, line: PullProgress) -> None:
+    log.info("%s: %s %s/%s", tag, line.status, line.completed_bytes, line.total_bytes)
+
+
 class _Run:
     """One call of the runner: holds what is open, so that it is closed in one place."""
 
@@ -135,14 +142,17 @@ class _Run:
     def check_models(self) -> None:
         """Raises ModelMissing for the first model that the engine does not have."""
         assert self.client is not None  # noqa: S101  start_engine ran before
-        have = {name for m in self.client.tags() for name in (m.name, m.name.removesuffix(":latest"))}
-        missing = [m.tag for m in self.experiment.models if m.tag not in have]
+        missing = missing_models(self.client, [m.tag for m in self.experiment.models])
+        if missing and self.experiment.pull and self.engine.name == "ollama":
+            pull_models(self.client, missing, find_models() if self.engine.can_restart else None, _tell_pull)
+            missing = []
         if not missing:
             return
         cure = " ".join(missing)
         if self.engine.name == "pocket":
-            raise ModelMissing(f"The embedded engine has no model {missing[0]!r}; it has {', '.join(sorted(have))}.",
-                               f"内置引擎没有模型 {missing[0]!r}；可用：{'、'.join(sorted(have))}。")  # fmt: skip
+            have = sorted(m.name for m in self.client.tags())
+            raise ModelMissing(f"The embedded engine has no model {missing[0]!r}; it has {', '.join(have)}.",
+                               f"内置引擎没有模型 {missing[0]!r}；可用：{'、'.join(have)}。")  # fmt: skip
         raise ModelMissing(f"The Ollama server at {self.engine.url} has no model {missing[0]!r}; get it with: ollama pull {cure}",
                            f"Ollama 服务器 {self.engine.url} 没有模型 {missing[0]!r}；请运行：ollama pull {cure}")  # fmt: skip
 

@@ -34,6 +34,7 @@ _ALIKE: Final[dict[str, tuple[str, ...]]] = {
 }
 """What must be equal for a difference in the factor to be its effect; the first must be known."""
 _FULL_BITS: Final = {"F64": 64, "F32": 32, "BF16": 16, "F16": 16, "FP16": 16}
+_LOADS: Final = ("short", "medium", "long")
 _MARK: Final = "\x1f"
 _PAIRED_SHARE: Final = 0.5
 
@@ -66,8 +67,8 @@ class Effect:
 def factor_effects(measurements: Measurements, factor: Factor, *, draws: int = DRAWS, seed: int = SEED) -> list[Effect]:
     """Effects of one factor in every cohort, each level against the first one.
 
-    The first level is the most precise quantization, the smallest context or temperature, the first task, load or
-    language by name. Of several configurations at one level the one with most items speaks.
+    The first level is the most precise quantization, the smallest context or temperature, the shortest load, the first
+    task or language by name. Of several configurations at one level the one with most items speaks.
     """
     find = _between if factor in _ALIKE else _within
     return find(measurements, factor, draws, seed)
@@ -107,7 +108,7 @@ def _within(m: Measurements, factor: Factor, draws: int, seed: int) -> list[Effe
             groups.setdefault(group._replace(configuration=code), {})[name] = group
     found = []
     for place, of_level in groups.items():
-        first, *others = sorted(of_level)
+        first, *others = sorted(of_level, key=_load_then_name)
         for level in others:
             one, two = of_level[first], of_level[level]
             tasks = [m.tasks.index(name) for name in (first, level)] if factor == "task" else [place.task]
@@ -212,6 +213,10 @@ def _shared(problem: Problem, one: Group, two: Group) -> bool:
     first, second = (problem.cells.item[problem.cells.slices[group]] for group in (one, two))
     common = len(np.intersect1d(first, second, assume_unique=True))
     return common > 1 and common >= _PAIRED_SHARE * min(len(first), len(second))
+
+
+def _load_then_name(level: str) -> tuple[int, str]:
+    return (_LOADS.index(level) if level in _LOADS else len(_LOADS), level)
 
 
 def _precision(quantization: str) -> tuple[int, str]:

@@ -5,24 +5,31 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import db
+from db import reader
 from rating import (
     Condition,
     Configuration,
     Effect,
     Measurements,
+    Wish,
+    advise,
     campaign_changes,
     columns_of,
     factor_effects,
+    measurements_of,
     rate,
     size_trends,
 )
 from rating.factors import Factor
+from tests.fakes import sample_store
 from tests.rating.rating_data import Answer, measurements, scheme, steady
 
 
@@ -187,3 +194,22 @@ def test_the_trend_over_size_within_families_and_over_all() -> None:
     assert (trends["f"].n, trends[None].n) == (3, 4)
     frame = pd.DataFrame(rows).astype({"parameter_count": float})
     assert size_trends(frame.to_dict("records")) == size_trends(rows)
+
+
+def test_frames_of_the_store_feed_effects_changes_and_advice(tmp_path: Path) -> None:
+    store = sample_store.build(tmp_path / "s.duckdb", samples_per_run=1)
+    columns = columns_of(reader.answers_for_rating(store))
+    data = measurements_of(columns, db.effect_of, 30).measurements
+    assert {(e.subject, e.first, e.second) for e in found(data, "quantization")} == {
+        ("llama3.2:3b-instruct", "Q8_0", "Q4_K_M")
+    }
+    loads = found(data, "load")
+    assert {(e.first, e.second) for e in loads} == {("short", "medium")}
+    assert all(e.comparison is not None or e.reasons for e in loads)
+    assert {(e.first, e.second) for e in found(data, "language")} == {("en", "zh")}
+    assert [(c.first, c.second) for c in campaign_changes(columns, db.effect_of, draws=200)] == [
+        ("night-20", "night-22")
+    ]
+    advice = advise(data, sample_store.GPU_COHORT, Wish({"qa": 2.0, "summary": 1.0}), {}, draws=200)
+    assert advice.choice is not None
+    assert advice.choice.configuration == sample_store.configuration_id("llama3.2:3b-instruct-q4_K_M")

@@ -56,7 +56,8 @@ def choose(
     frozen = [entry for entry in found if entry[0].own]  # stays the reference even if a member's data are gone
     chosen = complete or frozen or ([] if scheme.own_baskets else found)
     open_baskets = [entry for entry in found if not entry[0].own]
-    wanted = min(open_baskets, key=lambda entry: sum(code is None for code in entry[1]), default=None)
+    # The one of which least is missing; of none at all the first, which is for real machines.
+    wanted = min(open_baskets, key=lambda entry: entry[1].count(None) / len(entry[1]), default=None)
     cure = _cure(wanted[0] if wanted else None)
     if chosen:
         basket, codes = chosen[0]

@@ -29,7 +29,7 @@ class Comparison:
         paired: only items valid for both are compared; otherwise the two sides have items of their own.
         energy_ratio: joules per answer, second over first; likewise x_ratio for joules per success (None without any
             success of one of them), each with its 95 % interval.
-        quality_difference: mean quality, second minus first.
+        quality_difference: mean quality, second minus first; likewise energy_difference_j and x_difference_j in joules.
         verdict: better or worse by joules per success where the interval excludes a ratio of 1, else no evidence.
     """
 
@@ -40,6 +40,10 @@ class Comparison:
     quality_interval: Interval
     x_ratio: float | None
     x_interval: Interval
+    energy_difference_j: float
+    energy_difference_interval: Interval
+    x_difference_j: float | None
+    x_difference_interval: Interval
     verdict: Literal["better", "worse", "no evidence"]
     paired: bool = True
 
@@ -72,6 +76,7 @@ def compare_in(problem: Problem, first: Group, second: Group, *, paired: bool = 
         means = sums.quality / sums.items
         answers = sums.energy_j / sums.items
         per_answer = answers[1] / answers[0]
+        x_apart = x[1] - x[0]
     x_interval = interval(x_draws)
     points = [float(e.sum() / q.sum()) if q.sum() > 0 else None for e, q in zip(energy, quality, strict=True)]
     verdict: Literal["better", "worse", "no evidence"] = "no evidence"
@@ -79,14 +84,19 @@ def compare_in(problem: Problem, first: Group, second: Group, *, paired: bool = 
         verdict = "better"
     elif x_interval.low is not None and x_interval.low > 1:
         verdict = "worse"
+    both = None if points[0] is None or points[1] is None else (points[0], points[1])
     return Comparison(
         n_items=min(len(energy[0]), len(energy[1])),
         energy_ratio=float(energy[1].mean() / energy[0].mean()),
         energy_interval=interval(per_answer),
         quality_difference=float(quality[1].mean() - quality[0].mean()),
         quality_interval=interval(means[1] - means[0]),
-        x_ratio=None if points[0] is None or points[1] is None else points[1] / points[0],
+        x_ratio=both[1] / both[0] if both else None,
         x_interval=x_interval,
+        energy_difference_j=float(energy[1].mean() - energy[0].mean()),
+        energy_difference_interval=interval(answers[1] - answers[0]),
+        x_difference_j=both[1] - both[0] if both else None,
+        x_difference_interval=interval(x_apart),
         verdict=verdict,
         paired=paired,
     )

@@ -21,6 +21,10 @@ def test_a_known_difference_is_found_with_its_verdict() -> None:
     assert found.quality_difference == pytest.approx(-0.4)
     assert found.x_ratio == pytest.approx(0.5)
     assert found.x_interval.low == pytest.approx(0.5)
+    assert found.energy_difference_j == pytest.approx(-3.0)
+    assert found.energy_difference_interval.high == pytest.approx(-3.0)
+    assert found.x_difference_j == pytest.approx(1.0 / 0.4 - 4.0 / 0.8)
+    assert found.x_difference_interval.low == pytest.approx(-2.5)
     back = compare(data, SECOND, FIRST, draws=200)
     assert back is not None
     assert back.verdict == "worse"
@@ -56,7 +60,8 @@ def test_only_shared_items_are_compared() -> None:
 def test_no_success_has_no_ratio_of_x() -> None:
     found = compare(measurements(steady({"a": 1.0, "b": 2.0}, {"b": 0.0})), FIRST, SECOND, draws=200)
     assert found is not None
-    assert (found.x_ratio, found.verdict) == (None, "no evidence")
+    assert (found.x_ratio, found.x_difference_j, found.verdict) == (None, None, "no evidence")
+    assert found.x_difference_interval.high is None
 
 
 def test_a_power_law_over_size() -> None:

@@ -244,7 +244,8 @@ def test_fewer_than_three_configurations_are_unrated_with_the_cure() -> None:
     rows = table(steady({"a": 1.0, "b": 2.0}), default_scheme())
     assert {row.status for row in rows.values()} == {"unrated"}
     assert "no_basket" in codes(rows["a"])
-    assert "collector run" in rows["a"].reasons[0].text()
+    assert "python -m collector run docs/experiments/gpu-8gb.toml" in rows["a"].reasons[0].text()
+    assert "pocket" not in rows["a"].reasons[0].text()
 
 
 def test_an_odd_one_out_does_not_enter_the_own_basket() -> None:

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rating import Advice, Condition, Measurements, RatingError, Resources, Wish, advise, keep_loaded
 from rating.reasons import Both
@@ -98,6 +100,26 @@ def test_answers_that_cannot_be_weighed_are_named() -> None:
     assert advice.choice is not None
     assert advice.choice.configuration == "small"
     assert codes(told(data, Wish({"code": 1.0})))["small"] == {"task_missing"}
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), scale=st.sampled_from((1 / 3600, 0.1, 7.0, 1e6)))
+def test_neither_the_unit_nor_the_order_of_rows_nor_a_worse_model_moves_the_advice(seed: int, scale: float) -> None:
+    models = {"a": 1.0, "b": 1.3, "c": 2.0}
+    answers = noisy(seed, models)
+    base = told(measurements(answers), Wish(QA, min_quality=0.1))
+    shuffled = [answers[at] for at in np.random.default_rng(seed).permutation(len(answers))]
+    others = (
+        [(m, i, r, e * scale, q) for m, i, r, e, q in answers],
+        shuffled,
+        [*answers, *[("worst", i, r, 50 * e, q / 2) for m, i, r, e, q in answers if m == "c"]],
+    )
+    for changed in others:
+        found = told(measurements(changed), Wish(QA, min_quality=0.1))
+        names = [option.configuration for option in found.options if option.configuration != "worst"]
+        assert names == [option.configuration for option in base.options]
+        assert found.probability == pytest.approx(base.probability)
+        assert found.extra_ratio == pytest.approx(base.extra_ratio)
 
 
 def test_other_machines_are_not_asked() -> None:

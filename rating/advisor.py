@@ -7,8 +7,8 @@ overall EEI and no basket is needed.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from rating.model import FloatArray, Group, Measurements
 from rating.ranks import probability_better
 from rating.rate import DRAWS, SEED
 from rating.reasons import Reason, reason
+from rating.scheme import default_scheme
 from rating.task import Problem, paired_sums
 from rating.validity import Facts, examine
 
@@ -64,6 +65,7 @@ class Option:
         energy_j: weighted mean of joules per answer; likewise ``quality``.
         cost_per_1000: price of the energy behind 1,000 successes; None without a price.
         quality_probability: share of draws in which it reaches the quality floor; None without a floor.
+        n_items: items behind the task that has the fewest.
     """
 
     configuration: str
@@ -73,6 +75,7 @@ class Option:
     resources: Resources
     cost_per_1000: float | None
     quality_probability: float | None
+    n_items: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ class Advice:
             that both answered; None without a runner-up or where they share fewer than two items in a task.
         extra_ratio: joules per success of the runner-up over the choice's; None without a runner-up.
         extra_cost_per_1000: what 1,000 successes of the runner-up cost more; None likewise or without a price.
-        reasons: why the choice, in words.
+        reasons: why the choice, and what to keep in mind about it, in words.
     """
 
     options: tuple[Option, ...]
@@ -159,7 +162,14 @@ def advise(
         else:
             options.append((option, code))
     options.sort(key=lambda entry: (entry[0].joules_per_success, entry[0].configuration))
-    return _advice(problem, place, share, options, tuple(excluded))
+    given = _advice(problem, place, share, options, tuple(excluded))
+    tiers = {
+        c.tier
+        for _, code in options[:2]
+        for task in share
+        for c in facts[_group(measurements, place, task, code)].conditions
+    }
+    return replace(given, reasons=(*given.reasons, *_caveats(measurements, options[:2], tiers)))
 
 
 def _shares(wish: Wish) -> dict[str, float]:
@@ -234,7 +244,8 @@ def _option(
     if wish.min_quality is not None and len(known):
         sure = float((np.round(known - wish.min_quality, 9) >= 0).mean())
     cost = None if wish.price_per_kwh is None else cost_per_1000(x, wish.price_per_kwh)
-    return Option(name, x, energy, quality, resources, cost, sure)
+    fewest = min(cells.slices[group].stop - cells.slices[group].start for group in groups.values())
+    return Option(name, x, energy, quality, resources, cost, sure, fewest)
 
 
 def _limits(wish: Wish, option: Option | None, known: Resources) -> list[Reason]:
@@ -284,6 +295,21 @@ def _advice(
     costs = (best.cost_per_1000, second.cost_per_1000)
     extra = None if costs[0] is None or costs[1] is None else costs[1] - costs[0]
     return Advice(ordered, excluded, probability, ratio, extra, tuple(why))
+
+
+def _caveats(
+    measurements: Measurements, compared: Sequence[tuple[Option, int]], tiers: Collection[str | None]
+) -> list[Reason]:
+    """What to keep in mind about the choice and the runner-up."""
+    found = []
+    fewest, needed = min((option.n_items for option, _ in compared), default=None), default_scheme().min_items
+    if fewest is not None and fewest < needed:
+        found.append(reason("advice_few_items", n=fewest, needed=needed))
+    if "estimated" in tiers:
+        found.append(reason("energy_estimated"))
+    if any(measurements.configurations[code].demo for _, code in compared):
+        found.append(reason("demo_model"))
+    return found
 
 
 def _probability(problem: Problem, cohort: int, share: Mapping[str, float], codes: tuple[int, int]) -> float | None:

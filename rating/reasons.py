@@ -172,6 +172,10 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "none of the {n} configurations meets the wish; loosen a limit or measure more models",
         "{n} 个配置都不满足要求；请放宽限制或测量更多模型",
     ),
+    "advice_few_items": (
+        "only {n} items of a task stand behind this, so that the probability says too much; {needed} are needed",
+        "有的任务只有 {n} 道题，概率偏高；需要 {needed} 道",
+    ),
     "advice_quality": ("quality {quality} is below the floor {floor}", "质量 {quality} 低于下限 {floor}"),
     "advice_vram": ("needs {have} GB on the GPU, the limit is {limit} GB", "需要 {have} GB 显存，上限为 {limit} GB"),
     "advice_vram_unknown": (

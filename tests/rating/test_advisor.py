@@ -127,6 +127,16 @@ def test_other_machines_are_not_asked() -> None:
     assert advise(data, "elsewhere", Wish(QA), {}, draws=100).options == ()
 
 
+def test_what_to_keep_in_mind_is_said() -> None:
+    conditions = dict.fromkeys(("a", "b"), Condition(tier="estimated", scope="process"))
+    data = measurements(steady({"a": 1.0, "b": 2.0}, items=29), conditions=conditions)
+    shown = replace(data, configurations=tuple(replace(c, demo=True) for c in data.configurations))
+    said = [reason.code for reason in told(shown, Wish(QA)).reasons]
+    assert said == ["advice_choice", "advice_runner_up", "advice_few_items", "energy_estimated", "demo_model"]
+    enough = told(measurements(steady({"a": 1.0, "b": 2.0}, items=30)), Wish(QA))
+    assert [reason.code for reason in enough.reasons] == ["advice_choice", "advice_runner_up"]
+
+
 def test_items_not_shared_leave_the_probability_open() -> None:
     answers = [(m, f"{m}-{i}", r, e, q) for m, i, r, e, q in steady({"a": 1.0, "b": 2.0})]
     advice = told(measurements(answers), Wish(QA))

@@ -8,6 +8,7 @@ from pages._ui import badge, charts, export, i18n, table, urls
 from pages._ui.data import Snapshot
 from pages._ui.i18n import code_text, t
 from pages._ui.page import notices, open_page
+from rating import best_class_shares, current
 
 OVERALL = "overall"
 
@@ -43,6 +44,13 @@ def narrowed(ratings: pd.DataFrame) -> pd.DataFrame:
                 wanted = urls.choose_many(name, t(f"filter.{name}"), values, show=str, placeholder=t("filter.all"))
                 chosen = chosen[chosen[name].isin(wanted)] if wanted else chosen
     return chosen
+
+
+def rescale_note(ratings: pd.DataFrame, cohort: str) -> None:
+    """Proposes a new scheme where class A has filled up."""
+    for found in best_class_shares(current(ratings.to_dict("records"))):
+        if found.full and found.cohort == cohort:
+            st.info(t("overview.rescale", share=i18n.percent(found.share)), icon=":material/straighten:")
 
 
 def headline(rows: pd.DataFrame) -> None:
@@ -204,6 +212,7 @@ if len(picked) and len(picked) < len(speeds):
     speeds = speeds[speeds["configuration"].isin(picked["configuration"])]
 rows = table.leaderboard(picked, speeds)
 notices(rows)
+rescale_note(ratings, rows["cohort"].iloc[0])
 if ratings.empty:
     st.warning(t("overview.no_ratings"), icon=":material/pending:")
     st.code("python -m rating table", language="bash")

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from db import Store, reader
 from pages._ui import i18n, table
-from tests.fakes.sample_store import GPU_COHORT, POCKET_COHORT
+from tests.fakes.sample_store import GPU_COHORT, POCKET_COHORT, build
 from tests.pages.conftest import ROUTER, Open, everything
 
 
@@ -111,3 +111,12 @@ def test_a_reason_of_many_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     more = '[{"code": "x", "text": "why", "text_zh": "原因"}, {"code": "y", "text": "only English"}]'
     rows = pd.DataFrame({"label": ["a", "b"], "reasons": [both, more]})
     assert table.shared_reasons(rows) == [("原因", ["a", "b"]), ("only English", ["b"])]
+
+
+def test_a_full_best_class_proposes_a_new_scheme(tmp_path: Path, app: Open) -> None:
+    store = build(tmp_path / "full.duckdb")
+    with store.write() as writer:
+        writer.execute("UPDATE ratings SET grade = 'A' WHERE cohort = ? AND grade IS NOT NULL", [GPU_COHORT])
+    words = i18n.catalogue("en")["overview.rescale"].split("{share}")[1]
+    assert any(words in info.value for info in app(store.path, cohort=GPU_COHORT).info)
+    assert not any(words in info.value for info in app(store.path, cohort=POCKET_COHORT).info)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from collector import engines
 from collector.campaign import Campaign, cell_key, find_campaign, open_campaign, set_state
@@ -21,11 +18,12 @@ from collector.errors import CollectorError, EngineError, ModelMissing
 from collector.experiment import Experiment
 from collector.fingerprint import Fingerprint, machine_fingerprint
 from collector.hostlock import measuring_alone
-from collector.i18n import current, t
+from collector.i18n import t
 from collector.measure import Answer, MeasuringBench
 from collector.ollama_client import OllamaClient
 from collector.ollama_types import PullProgress
 from collector.plan import Case, Cell, build_cases, experiment_suite
+from collector.processes import rate, score
 from collector.progress import Progress
 from collector.pulling import missing_models, pull_models
 from collector.telemetry.sampler import Sampler
@@ -35,8 +33,6 @@ from db import Store
 __all__ = ["CampaignReport", "run_experiment"]
 
 log = logging.getLogger(__name__)
-
-_ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass
@@ -69,39 +65,6 @@ def _pending(store: Store, campaign_id: str, case: Case) -> list[tuple[Cell, int
     }
     keyed = [(cell, cell_key(campaign_id, case.model, cell)) for cell in case.cells]
     return [(cell, open_cells[key]) for cell, key in keyed if key in open_cells]
-
-
-class _Ended(NamedTuple):
-    """What a process of ours printed, and its last words where it failed."""
-
-    said: str
-    problem: str | None
-
-
-def _run_process(*words: str) -> _Ended:
-    done = subprocess.run([sys.executable, "-m", *words], cwd=_ROOT, capture_output=True, encoding="utf-8", check=False)
-    if not done.returncode:
-        return _Ended(done.stdout.strip(), None)
-    log.warning("%s ended with %s: %s", " ".join(words[:2]), done.returncode, done.stderr.strip()[-500:])
-    last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
-    return _Ended(done.stdout.strip(), last)
-
-
-def rate(store: Store) -> str | None:
-    """Computes and stores the ratings in a process of their own; returns what went wrong, if anything."""
-    return _run_process("rating", "table", "--db", str(store.path), "--json").problem
-
-
-def score(store: Store, campaign_id: str, experiment: Experiment) -> _Ended:
-    """Scores what is unscored in a process of its own, which has ended before the engine starts again."""
-    words = ["score", "--campaign", campaign_id, "--db", str(store.path), "--lang", current()]
-    if experiment.quality.checkpoints:
-        words += ["--checkpoint", *(f"{k}={v}" for k, v in experiment.quality.checkpoints.items())]
-    if experiment.quality.download:
-        words.append("--download")
-    if experiment.quality.device:
-        words += ["--device", experiment.quality.device]
-    return _run_process("collector", *words)
 
 
 def _tell_pull(tag: str, line: PullProgress) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from collector.cli.common import add_db, open_store
 from collector.errors import UsageError
 from collector.i18n import current, t
+from collector.processes import rate
 from db.flags import FLAGS
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     device_help = t("where to compute (default: CUDA where it works)", "计算设备（默认：可用时用 CUDA）")
     add("--device", metavar="cpu|cuda", help=device_help)
     add("--rescore", action="store_true", help=t("score again what has a quality", "对已有质量分的回答重新评分"))
+    parser.add_argument("--no-rating", action="store_true", help=t("do not renew the ratings", "不更新评级"))
     parser.set_defaults(func=_score)
 
 
@@ -46,12 +48,18 @@ def _score(options: argparse.Namespace) -> int:
     from collector.quality.score import score_campaign
 
     chosen = _checkpoints(options.checkpoint)
+    store = open_store(options)
     summary = score_campaign(
-        open_store(options), options.campaign, checkpoints=chosen, allow_download=options.download,
+        store, options.campaign, checkpoints=chosen, allow_download=options.download,
         device=options.device, rescore=options.rescore,
     )  # fmt: skip
     for line in _lines(summary):
         print(line)
+    if not options.no_rating and summary.total:
+        problem = rate(store)
+        if problem:
+            print(t(f"The ratings could not be renewed: {problem}", f"评级未能更新：{problem}"))
+            return 1
     return 0
 
 

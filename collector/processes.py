@@ -1,0 +1,52 @@
+"""Scoring and rating in processes of their own: what they load has left memory before the engine starts again."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from collector.experiment import Experiment
+from collector.i18n import current
+from db import Store
+
+__all__ = ["Ended", "rate", "score"]
+
+log = logging.getLogger(__name__)
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Ended(NamedTuple):
+    """What a process of ours printed, and its last words where it failed."""
+
+    said: str
+    problem: str | None
+
+
+def _run_process(*words: str) -> Ended:
+    done = subprocess.run([sys.executable, "-m", *words], cwd=_ROOT, capture_output=True, encoding="utf-8", check=False)
+    if not done.returncode:
+        return Ended(done.stdout.strip(), None)
+    log.warning("%s ended with %s: %s", " ".join(words[:2]), done.returncode, done.stderr.strip()[-500:])
+    last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
+    return Ended(done.stdout.strip(), last)
+
+
+def rate(store: Store) -> str | None:
+    """Computes and stores the ratings in a process of their own; returns what went wrong, if anything."""
+    return _run_process("rating", "table", "--db", str(store.path.resolve()), "--json").problem
+
+
+def score(store: Store, campaign_id: str, experiment: Experiment) -> Ended:
+    """Scores what is unscored in a process of its own, which has ended before the engine starts again."""
+    words = ["score", "--no-rating", "--campaign", campaign_id, "--db", str(store.path.resolve()), "--lang", current()]
+    if experiment.quality.checkpoints:
+        words += ["--checkpoint", *(f"{k}={v}" for k, v in experiment.quality.checkpoints.items())]
+    if experiment.quality.download:
+        words.append("--download")
+    if experiment.quality.device:
+        words += ["--device", experiment.quality.device]
+    return _run_process("collector", *words)

@@ -27,7 +27,7 @@ def register(subparsers: argparse._SubParsersAction[Any]) -> None:
         "--port", type=int, default=11435, help=t("port; 0 takes a free one", "端口；0 表示任选空闲端口")
     )
 
-    train = _add(actions, "train", t("train the models again (15 minutes)", "重新训练模型（约 15 分钟）"), _train)
+    train = _add(actions, "train", t("train the models again (5 to 15 minutes)", "重新训练模型（5 到 15 分钟）"), _train)
     train.add_argument("--out", type=Path, metavar="DIR", help=t("default: where they ship", "默认：随软件发布的位置"))
     train.add_argument("--seed", type=int, help=t("same seed, same weights", "相同的种子得到相同的权重"))
     train.add_argument("--models", nargs="+", metavar="NAME", help=t("only these", "只训练这些模型"))

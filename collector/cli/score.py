@@ -53,7 +53,7 @@ def _score(options: argparse.Namespace) -> int:
         store, options.campaign, checkpoints=chosen, allow_download=options.download,
         device=options.device, rescore=options.rescore,
     )  # fmt: skip
-    for line in _lines(summary):
+    for line in _lines(summary, f" --db {options.db}" if options.db else ""):
         print(line)
     if not options.no_rating and summary.total:
         problem = rate(store)
@@ -81,8 +81,8 @@ def _checkpoints(words: Sequence[str]) -> dict[str, str | None]:
     return chosen
 
 
-def _lines(summary: Summary) -> list[str]:
-    """What was scored, what is missing and how to get it."""
+def _lines(summary: Summary, where: str) -> list[str]:
+    """What was scored, what is missing and how to get it; ``where`` names the database in the commands."""
     from collector.quality.judgement import REASONS
 
     if not summary.total and not summary.outdated:
@@ -100,17 +100,17 @@ def _lines(summary: Summary) -> list[str]:
         lines.append(f"    {count} × {name}: {meanings[name][place]}")
     for language, label in sorted(summary.checkpoints.items()):
         lines.append(t(f"    {language} judged by {label}", f"    {language} 由 {label} 评判"))
-    lines += _cures(summary)
+    lines += _cures(summary, where)
     return lines
 
 
-def _cures(summary: Summary) -> list[str]:
+def _cures(summary: Summary, where: str) -> list[str]:
     from collector.quality.checkpoints import POCKET, download_hint
 
     lines: list[str] = []
     hub = {language: name for language, name in summary.missing.items() if name != POCKET}
     if hub:
-        lines.append(t("Missing checkpoints; get them and score with: ", "缺少模型；获取并评分：") + download_hint(hub))
+        lines.append(t("Missing checkpoints; get them and score with: ", "缺少模型；获取并评分：") + download_hint(hub) + where)
     if POCKET in summary.missing.values():
         lines.append(
             t(
@@ -123,5 +123,5 @@ def _cures(summary: Summary) -> list[str]:
             f"{summary.outdated} answers keep a quality of an older scorer or another checkpoint; renew: ",
             f"{summary.outdated} 个回答的质量分来自旧版评分器或其他模型；更新：",
         )
-        lines.append(told + "python -m collector score --rescore")
+        lines.append(told + "python -m collector score --rescore" + where)
     return lines

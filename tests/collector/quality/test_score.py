@@ -333,4 +333,4 @@ def test_command_says_what_is_missing_and_how_to_get_it() -> None:
     assert "python -m collector score --download --checkpoint en=facebook/bart-large-cnn" in text
     assert "collector/pocket/models" in text
     assert "--rescore" in text
-    assert "Nothing" in command._lines(Summary())[0]
+    assert "Nothing" in command._lines(Summary(), "")[0]

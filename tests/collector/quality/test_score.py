@@ -327,10 +327,10 @@ def test_command_says_what_is_missing_and_how_to_get_it() -> None:
     summary = Summary(scored=3, missing={"en": "facebook/bart-large-cnn", "zh": checkpoints.POCKET}, outdated=2)
     summary.gates["cut_off"] = 1
     summary.unscored["no_checkpoint"] = 2
-    text = "\n".join(command._lines(summary))
+    text = "\n".join(command._lines(summary, " --db x.duckdb"))
     assert "3 answers scored, 1 failed (quality 0), 2 without" in text
     assert "1 × cut_off" in text
-    assert "python -m collector score --download --checkpoint en=facebook/bart-large-cnn" in text
+    assert "python -m collector score --download --checkpoint en=facebook/bart-large-cnn --db x.duckdb" in text
     assert "collector/pocket/models" in text
-    assert "--rescore" in text
+    assert "--rescore --db x.duckdb" in text
     assert "Nothing" in command._lines(Summary(), "")[0]

@@ -151,11 +151,22 @@ class _Case:
 
     def recover(self, fault: str) -> None:
         """After an engine fault: the next attempt finds a working engine with the model loaded."""
-        if not self.bench.client.ready(timeout_s=2.0) or fault.startswith(("hang", "deadline", "connect", "engine")):
+        broken = fault.startswith(("hang", "deadline", "connect", "engine"))
+        self.reload(restart=broken or not self.bench.client.ready(timeout_s=2.0))
+
+    def reload(self, *, restart: bool) -> None:
+        """Has the model in memory again, after a restart of the engine where asked."""
+        if restart:
             self.restart()
             self.bench = self.make_bench()
         seconds = self.bench.experiment.protocol.load_timeout_s
         _interrupted(self.bench.client.load(self.loaded.model, dict(self.loaded.options), -1, seconds).fault)
+
+    def begin(self, cell: Cell) -> None:
+        """What the protocol wants before a cell that is not the case's first: with ``per_run`` a new process."""
+        if self.bench.experiment.restart == "per_run":
+            self.reload(restart=True)
+            warm_up(self.bench, self.loaded, [cell])
 
     def wake_sampler(self) -> None:
         """A sampler that died is started again; the answer it missed was flagged and is measured again."""
@@ -222,6 +233,8 @@ def run_case(
         if deadline is not None and time.monotonic() > deadline:
             report.stopped = "time"
             break
+        if report.left < len(pending):
+            work.begin(cell)
         key = cell_key(first.campaign_id, case.model, cell)
         answer = work.measure(cell, key, before, report.faults)
         report.left -= 1

@@ -240,8 +240,17 @@ def parse_experiment(settings: dict[str, Any], source: str) -> Experiment:
         raise explain(error, source, Experiment) from error
 
 
+def _beside(settings: dict[str, Any], folder: Path) -> None:
+    """Relative item files and database lie beside the experiment file."""
+    if isinstance(settings.get("suite"), list):
+        settings["suite"] = [str(folder / s) if isinstance(s, str) else s for s in settings["suite"]]
+    data = settings.get("data")
+    if isinstance(data, dict) and isinstance(data.get("db"), str):
+        settings["data"] = {**data, "db": str(folder / data["db"])}
+
+
 def load_experiment(path: Path, overrides: dict[str, Any] | None = None) -> Experiment:
-    """Reads and validates an experiment file; relative item files are looked for beside it.
+    """Reads and validates an experiment file; relative item files and database lie beside it.
 
     Raises:
         ExperimentError: the file is missing, unreadable, not TOML, or wrong in a field.
@@ -255,10 +264,7 @@ def load_experiment(path: Path, overrides: dict[str, Any] | None = None) -> Expe
     except tomllib.TOMLDecodeError as error:
         raise ExperimentError(f"{path}: is not valid TOML: {error}.", f"{path}：不是有效的 TOML：{error}。") from error
     settings.setdefault("name", path.stem)
-    if isinstance(settings.get("suite"), list):
-        settings["suite"] = [
-            str(path.parent / s) if isinstance(s, str) and not Path(s).is_absolute() else s for s in settings["suite"]
-        ]
+    _beside(settings, path.parent)
     for key, value in (overrides or {}).items():
         if isinstance(value, dict) and isinstance(settings.get(key), dict):
             settings[key] = {**settings[key], **value}

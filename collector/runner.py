@@ -102,6 +102,11 @@ class _Run:
                               f"引擎 {self.engine.url} 在 60 秒内未就绪。")  # fmt: skip
         self.version = self.client.version()
 
+    def restart_engine(self, campaign_id: str) -> None:
+        """A clean state in the middle of a campaign, on record."""
+        self.start_engine()
+        record_event(self.store, campaign_id, "restart", self.engine.way, self.engine.url)
+
     def check_models(self) -> None:
         """Raises ModelMissing for the first model that the engine does not have."""
         assert self.client is not None  # noqa: S101  start_engine ran before
@@ -186,8 +191,7 @@ def _measure_cases(run: _Run, campaign: Campaign, sampler: Sampler, progress: Pr
     for number, (case, cells) in enumerate(work):
         progress.case(case, len(cells))
         if run.stopped or _restart_due(run.experiment.restart, previous, case):
-            run.start_engine()
-            record_event(run.store, campaign.campaign_id, "restart", run.engine.way, run.engine.url)
+            run.restart_engine(campaign.campaign_id)
         previous = case
         outcome = _one_case(run, campaign, sampler, progress, case, cells, _share(run.deadline, len(work) - number))
         report.answered += outcome.answered
@@ -218,12 +222,15 @@ def _one_case(
             engine_version=run.version, engine_alive=run.engine.alive,
         )  # fmt: skip
 
+    def restart() -> None:
+        run.restart_engine(campaign.campaign_id)
+
     def on_answer(answer: Answer) -> None:
         progress.answer(answer.fault)
 
     try:
         return run_case(
-            bench, run.store, case, cells, restart=run.start_engine, environment=run.engine.environment(),
+            bench, run.store, case, cells, restart=restart, environment=run.engine.environment(),
             deadline=deadline, on_answer=on_answer, source=run.source,
         )  # fmt: skip
     except EngineError as error:

@@ -79,8 +79,10 @@ def test_missing_and_unreadable_files_are_refused(tmp_path: Path) -> None:
 
 def test_item_files_are_looked_for_beside_the_experiment(tmp_path: Path) -> None:
     path = tmp_path / "e.toml"
-    path.write_text('models = ["a"]\nsuite = ["mine.toml"]\n')
-    assert load_experiment(path).suite == [str(tmp_path / "mine.toml")]
+    path.write_text('models = ["a"]\nsuite = ["mine.toml", "/far/away.toml"]\n[data]\ndb = "night.duckdb"\n')
+    found = load_experiment(path)
+    assert found.suite == [str(tmp_path / "mine.toml"), "/far/away.toml"]
+    assert found.data.db == str(tmp_path / "night.duckdb")
 
 
 def test_the_name_defaults_to_the_file_and_options_override_it(tmp_path: Path) -> None:

@@ -113,6 +113,15 @@ class TestCampaign:
             assert (sent["eval_count"], sent["prompt_eval_count"]) == (row.output_tokens, row.prompt_tokens)
             assert sent["total_duration"] / 1e9 == pytest.approx(row.server_total_s)
 
+    def test_per_run_starts_the_engine_anew_before_every_answer(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("POCKET_MODELS", str(tiny_models()["tiny:f16"].parent))
+        experiment = _experiment("", engine={"kind": "pocket"}, restart="per_run")
+        assert run_experiment(store, experiment, "trial.toml").status == "finished"
+        assert len(store.query("SELECT * FROM v_runs_valid")) == 3
+        assert list(store.query("SELECT count(*) AS n FROM events WHERE kind = 'restart'").n) == [2]
+
     def test_a_finished_campaign_is_reported_and_begun_again_only_when_asked(self, store: Store) -> None:
         with pocket_process() as (url, _):
             experiment = _experiment(url)

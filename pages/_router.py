@@ -13,6 +13,8 @@ ICON = str(Path(__file__).parent / "_ui" / "icon.svg")
 PAGES = (
     ("overview.py", "ratings", ":material/leaderboard:"),
     ("compare.py", "compare", ":material/compare_arrows:"),
+    ("tasks.py", "tasks", ":material/grid_on:"),
+    ("quantization.py", "quantization", ":material/compress:"),
     ("runs.py", "runs", ":material/monitoring:"),
     ("collection.py", "collection", ":material/sensors:"),
     ("method.py", "method", ":material/menu_book:"),

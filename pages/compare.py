@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from pages._ui import badge, charts, i18n, table, urls
+from pages._ui import badge, charts, effects, i18n, table, urls
 from pages._ui.data import Snapshot
 from pages._ui.i18n import code_text, t
 from pages._ui.page import notices, open_page
@@ -82,33 +82,17 @@ def by_task(rows: pd.DataFrame) -> None:
     st.caption(t("compare.tasks_caption"))
 
 
-def quantization(shot: Snapshot, ratings: pd.DataFrame, task: str) -> None:
-    """The same base model in several precisions, each against its most precise."""
-    known = shot.frame("configurations")[["configuration", "model_base", "model_size_bytes"]]
-    rows = ratings[ratings["task"] == task].merge(known, on="configuration")
-    rows = rows[rows.groupby("model_base")["quantization"].transform("nunique") > 1]
+def quantization(shot: Snapshot, chosen: list[str], figures: pd.DataFrame) -> None:
+    """Paired effects between those of the chosen configurations that differ in precision only."""
+    found = shot.frame("effects", "quantization")
+    both = found["first_configuration"].isin(chosen) & found["second_configuration"].isin(chosen)
+    found = found[both & found["cohort"].isin(figures["cohort"])]
     st.subheader(t("compare.quantization_title"))
-    if rows.empty:
+    if found.empty:
         st.markdown(t("compare.no_pairs"))
-        return
-    rows = rows.sort_values(["model_base", "model_size_bytes"], ascending=[True, False])
-    largest = rows.groupby("model_base")[["joules_per_success", "quality"]].transform("first")
-    view = pd.DataFrame({
-        "base": rows["model_base"], "quantization": rows["quantization"], "size": rows["model_size_bytes"] / 1e9,
-        "joules": [with_interval(row, "joules_per_success", "J") for _, row in rows.iterrows()],
-        "energy": 100 * (rows["joules_per_success"] / largest["joules_per_success"] - 1),
-        "quality": [with_interval(row, "quality") for _, row in rows.iterrows()],
-        "change": rows["quality"] - largest["quality"],
-    })  # fmt: skip
-    c = st.column_config
-    st.dataframe(view, hide_index=True, key="quantization", alt=t("compare.quantization_title"), placeholder=i18n.MISSING,
-                 column_config={
-        "base": c.TextColumn(t("col.model"), pinned=True), "quantization": t("filter.quantization"),
-        "size": c.NumberColumn(t("col.size_gb"), format="%.2g"), "joules": c.TextColumn(t("col.joules"), width=150),
-        "energy": c.NumberColumn(t("compare.energy_change"), format="%+.0f%%"), "quality": c.TextColumn(t("col.quality"), width=150),
-        "change": c.NumberColumn(t("compare.quality_change"), format="%+.2f"),
-    })  # fmt: skip
-    st.caption(t("compare.quantization_caption"))
+    else:
+        effects.show(found, figures)
+    st.page_link("quantization.py", label=t("compare.all_pairs"), icon=":material/compress:")
 
 
 shot = open_page("compare")
@@ -148,4 +132,4 @@ else:
     cards(rows)
     plane(rows)
     by_task(mine.assign(label=mine["configuration"].map(names)))
-quantization(shot, ratings, task)
+quantization(shot, chosen, figures)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from pages._ui import states
+from pages._ui import states, urls
 from pages._ui.data import Snapshot, snapshot
 from pages._ui.i18n import t
 
-__all__ = ["notices", "open_page"]
+__all__ = ["choose_cohort", "notices", "open_page"]
 
 
 def open_page(name: str, *, needs: str = "runs") -> Snapshot:
@@ -38,3 +38,19 @@ def notices(frame: pd.DataFrame) -> None:
         st.info(t("notice.demo"), icon=":material/toys:")
     if frame["energy_tier"].fillna("").str.contains("estimated").any():
         st.info(t("notice.estimated"), icon=":material/calculate:")
+
+
+def choose_cohort(figures: pd.DataFrame) -> str:
+    """One cohort, asked for where there are several; the first is that of real models with most configurations.
+
+    Args:
+        figures: answer of :func:`pages._ui.queries.figures`. Without any row the page says so and ends.
+    """
+    if figures.empty:
+        st.info(t("overview.no_valid"), icon=":material/hourglass_empty:")
+        st.page_link("collection.py", label=t("overview.see_collection"), icon=":material/sensors:")
+        st.stop()
+    sizes = figures[figures["task"] == "overall"].groupby("cohort")["demo"].agg(["all", "size"])
+    cohorts = [str(name) for name in sizes.sort_values(["all", "size"], ascending=[True, False]).index]
+    chosen = urls.choose("cohort", t("filter.cohort"), cohorts, show=str) if len(cohorts) > 1 else None
+    return chosen or cohorts[0]

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 
-from db import Store
+import rating
+from db import Store, effect_of, reader
+from rating.factors import Factor
 
-__all__ = ["cell_states", "facets", "faults", "figures", "latest_schemes", "totals"]
+__all__ = ["cell_states", "effects", "facets", "faults", "figures", "latest_schemes", "totals"]
+
+_CHANGES = ("energy_j", "energy_ratio", "quality", "x_ratio")
+_FIGURES = [f"{name}{end}" for name in _CHANGES for end in ("", "_low", "_high")]
+_EFFECT = ["cohort", "task", "subject", "first", "second", "first_configuration", "second_configuration", "verdict",
+           "reasons", "n_items", "paired", *_FIGURES]  # fmt: skip
 
 
 def totals(store: Store) -> dict[str, int]:
@@ -90,3 +99,37 @@ FROM cells WHERE campaign_id = ? GROUP BY model, task, load ORDER BY min(positio
 def latest_schemes(store: Store) -> pd.DataFrame:
     """The stored rating schemes, newest first."""
     return store.query("SELECT scheme, definition, hash, created_at FROM schemes ORDER BY created_at DESC, scheme")
+
+
+def effects(store: Store, factor: Factor) -> pd.DataFrame:
+    """Paired effects of a factor (``rating.factor_effects``), one row each.
+
+    ``energy_j``, ``energy_ratio``, ``quality`` and ``x_ratio`` are the second level against the first, each with ``_low``
+    and ``_high`` of its 95 % interval; differences but for the two ratios.
+    ``verdict`` is ``better``, ``worse``, ``no_evidence``, ``not_comparable`` (``reasons`` say why, as in a rating row) or
+    ``too_few`` shared items; figures of the last two are None.
+    """
+    columns = rating.columns_of(reader.answers_for_rating(store))
+    measurements = rating.measurements_of(columns, effect_of, rating.default_scheme().min_items).measurements
+    found = pd.DataFrame([_flat(effect) for effect in rating.factor_effects(measurements, factor)], columns=_EFFECT)
+    return found.astype(dict.fromkeys(_FIGURES, "float64"))
+
+
+def _flat(effect: rating.Effect) -> dict[str, object]:
+    row: dict[str, object] = {
+        "cohort": effect.cohort, "task": effect.task, "subject": effect.subject, "first": effect.first,
+        "second": effect.second, "first_configuration": effect.configurations[0],
+        "second_configuration": effect.configurations[1], "verdict": "not_comparable" if effect.reasons else "too_few",
+        "reasons": json.dumps([{"text": r.text("en"), "text_zh": r.text("zh")} for r in effect.reasons]),
+    }  # fmt: skip
+    if (c := effect.comparison) is None:
+        return row
+    row |= {"verdict": c.verdict.replace(" ", "_"), "n_items": c.n_items, "paired": c.paired}
+    for name, value, spread in (
+        ("energy_j", c.energy_difference_j, c.energy_difference_interval),
+        ("energy_ratio", c.energy_ratio, c.energy_interval),
+        ("quality", c.quality_difference, c.quality_interval),
+        ("x_ratio", c.x_ratio, c.x_interval),
+    ):
+        row |= {name: value, f"{name}_low": spread.low, f"{name}_high": spread.high}
+    return row

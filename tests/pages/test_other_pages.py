@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 import rating
 from db import FLAGS, Store
 from pages._ui import i18n
@@ -30,9 +28,15 @@ def test_compare_takes_its_choice_from_the_address(sample: Path, app: Open) -> N
 
 def test_compare_pairs_the_precisions_of_one_model(sample: Path, app: Open) -> None:
     pairs = app(sample, "compare.py", task="qa").dataframe[-1].value
-    assert list(pairs["quantization"]) == ["Q8_0", "Q4_K_M"]
-    assert pairs["energy"].iloc[0] == 0
-    assert pairs["energy"].iloc[1] == pytest.approx(100 * (96 / 148 - 1))
+    assert set(pairs["change"]) == {"Q8_0 → Q4_K_M"}
+    assert sorted(pairs["task"]) == [EN["task.qa"], EN["task.summary"]]
+
+
+def test_compare_pairs_only_what_was_chosen(sample: Path, app: Open) -> None:
+    others = [configuration_id(m) for m in ("gemma2:9b-instruct-q4_K_M", "llama3.2:3b-instruct-q8_0")]
+    at = app(sample, "compare.py", **{"with": others})
+    assert EN["compare.no_pairs"] in everything(at)
+    assert not at.dataframe
 
 
 def test_collection_shows_a_running_campaign_and_its_silence(sample: Path, app: Open) -> None:

@@ -34,6 +34,8 @@ def addresses(database: Path) -> dict[str, str]:
     return {
         "ratings": "/",
         "compare": "/compare",
+        "tasks": "/tasks",
+        "quantization": "/quantization",
         "runs": f"/runs{run}",
         "collection": "/collection",
         "method": "/method",
@@ -53,12 +55,12 @@ def photograph(page: Page, address: str, width: int, target: Path) -> None:
     page.screenshot(path=target)
 
 
-def visit(browser: Browser, server: str, database: Path, out: Path, theme: str) -> None:
-    """Every page in every language and width."""
+def visit(browser: Browser, server: str, places: dict[str, str], out: Path, theme: str) -> None:
+    """These pages in every language and width."""
     for language, locale in LOCALES.items():
         context = browser.new_context(locale=locale, color_scheme="dark" if theme == "dark" else "light")
         page = context.new_page()
-        for name, place in addresses(database).items():
+        for name, place in places.items():
             for device, width in WIDTHS.items():
                 suffix = "" if device == "desktop" else f"-{device}"
                 photograph(page, server + place, width, out / f"{name}-{language}{suffix}.png")
@@ -83,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--db", type=Path, default=None)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
+    parser.add_argument("--only", metavar="PAGE", help="only this page, e.g. ratings")
     parser.add_argument("--theme", choices=("light", "dark"), default="light")
     args = parser.parse_args()
     database = store_path(args.db).resolve()
@@ -99,7 +102,8 @@ def main() -> None:
                 executable_path=shutil.which("chromium"),
                 args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
             )
-            visit(chromium, f"http://127.0.0.1:{port}", database, args.out, args.theme)
+            places = {n: place for n, place in addresses(database).items() if args.only in (None, n)}
+            visit(chromium, f"http://127.0.0.1:{port}", places, args.out, args.theme)
             chromium.close()
     finally:
         server.terminate()

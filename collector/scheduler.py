@@ -8,7 +8,6 @@ because the store knows it. A job that comes due while another one measures wait
 from __future__ import annotations
 
 import logging
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -104,7 +103,7 @@ class _Runner:
         child = self._child
         if child is not None and child.poll() is None:
             if sys.platform != "win32":  # a Windows console tells every process of its own
-                child.send_signal(signal.SIGINT)
+                child.terminate()  # not SIGINT: a process started in the background may ignore that one
             child.wait()
 
 

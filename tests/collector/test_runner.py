@@ -206,7 +206,12 @@ def _write(path: Path, url: str) -> Path:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT to one process is a POSIX matter")
-def test_ctrl_c_stores_the_answer_as_aborted_and_ends_with_130(tmp_path: Path, store: Store) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_stores_the_answer_as_aborted_and_ends_with_130(
+    tmp_path: Path, store: Store, number: signal.Signals
+) -> None:
+    if number is signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip("started in the background: the shell has Ctrl-C ignored, and every child inherits that")
     with pocket_process() as (url, _):
         command = [
             sys.executable,
@@ -224,7 +229,7 @@ def test_ctrl_c_stores_the_answer_as_aborted_and_ends_with_130(tmp_path: Path, s
                     break
                 time.sleep(0.1)
             time.sleep(0.5)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert "Traceback" not in said

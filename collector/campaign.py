@@ -87,21 +87,13 @@ def open_campaign(
     """
     now = datetime.now(UTC)
     campaign_id = f"{_slug(experiment.name)}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    items = {
-        i.hash: {
-            "item_hash": i.hash, "item": i.id, "task": i.task, "load": i.load, "language": i.language,
-            "prompt": i.prompt, "reference": i.references[0] if i.references else None,
-            "payload": {**i.payload, "references": list(i.references)}, "suite": i.suite, "suite_version": i.suite_version,
-        }
-        for i in suite.items
-    }  # fmt: skip
     with store.write() as writer:
         writer.insert("campaigns", [{
             "campaign_id": campaign_id, "name": experiment.name, "experiment_hash": experiment.hash(),
             "experiment_toml": tomli_w.dumps(experiment.resolved()), "packages": package_versions(),
             "suite_version": suite.version, "status": "running", "started_at": now, "heartbeat_at": now, **facts,
         }])  # fmt: skip
-        writer.upsert("items", list(items.values()))
+        writer.upsert("items", [item.row() for item in suite.items])
         writer.insert("cells", list(_cell_rows(campaign_id, cases)))
     return Campaign(campaign_id, "running")
 

@@ -15,6 +15,7 @@ from collector import energy
 from collector.campaign import cell_key, configuration_row
 from collector.errors import EngineError
 from collector.measure import Answer, Loaded, MeasuringBench, chat_request, limits, measure_answer, remeasure
+from collector.ollama_wire import same_model
 from collector.plan import Case, Cell, check_context
 from collector.telemetry.types import IdleBaseline
 from collector.timing import derive
@@ -62,7 +63,7 @@ def load_model(bench: MeasuringBench, case: Case, environment: dict[str, str], s
     """
     client, experiment, tag = bench.client, bench.experiment, case.model.tag
     details = client.show(tag)
-    known = next((m for m in client.tags() if m.name == tag or m.name == f"{tag}:latest"), None)
+    known = next((m for m in client.tags() if same_model(m.name, tag)), None)
     asked = int(case.model.options.get("num_ctx", experiment.generation.num_ctx))  # type: ignore[arg-type]
     # a server lowers a larger context in silence; asking for what it can give keeps the record true
     num_ctx = min(asked, details.context_length_trained or asked)
@@ -77,7 +78,7 @@ def load_model(bench: MeasuringBench, case: Case, environment: dict[str, str], s
         case.model, details, known.digest if known else None, known.size_bytes if known else None, options,
         bench.engine_name, bench.engine_version, environment,
     )  # fmt: skip
-    placed = next((m for m in client.ps() if m.name in (tag, f"{tag}:latest")), None)
+    placed = next((m for m in client.ps() if same_model(m.name, tag)), None)
     return Loaded(
         configuration_id=row["configuration_id"], model=tag, options=options,
         effective_context_length=placed.context_length if placed else None,

@@ -18,6 +18,7 @@ from collector.experiment import Experiment
 from collector.i18n import t
 from collector.ollama_client import OllamaClient
 from collector.ollama_types import ChatRequest, Limits
+from collector.ollama_wire import same_model
 from collector.pulling import missing_models
 from collector.quality.checkpoints import DEFAULTS, POCKET, download_hint, locate
 from collector.quality.sandbox import available, prove
@@ -98,7 +99,8 @@ def _engine(experiment: Experiment | None) -> Iterator[Check]:
         yield Check("engine", "note", t("no Ollama found: the embedded engine's demonstration models are measured; they say nothing about real language models",
                                         "未发现 Ollama：将测量内置引擎的演示模型；其结果不代表真实语言模型"),
                     t("install Ollama from ollama.com, or set OLLAMA_HOST", "从 ollama.com 安装 Ollama，或设置 OLLAMA_HOST"))  # fmt: skip
-    engine = engines.choose(kind, host, None, engines.log_folder())
+    way = experiment.engine.chosen_way if experiment else None
+    engine = engines.choose(kind, host, way, engines.log_folder())
     yield Check("restart", "ok", t(f"way: {engine.way}", f"方式：{engine.way}"))
     engine.start()
     try:
@@ -108,7 +110,7 @@ def _engine(experiment: Experiment | None) -> Iterator[Check]:
                 yield _models(client, experiment)
             tags = sorted(client.tags(), key=lambda m: m.size_bytes or 0)
             wanted = [m.tag for m in experiment.models] if experiment else [m.name for m in tags if m.size_bytes]
-            if wanted and any(m.name in (wanted[0], f"{wanted[0]}:latest") for m in tags):
+            if wanted and any(same_model(m.name, wanted[0]) for m in tags):
                 yield _answer(client, wanted[0])
                 client.unload(wanted[0])
             elif not wanted:

@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from collector.errors import ExperimentError
+from collector.errors import ExperimentError, UsageError
 from collector.experiment_errors import explain
-from collector.ollama_types import KNOWN_OPTIONS
+from collector.ollama_types import check_options
 
 __all__ = [
     "LOADS", "EngineTable", "Experiment", "Generation", "ModelEntry", "Protocol", "Quality", "RatingTable",
@@ -46,9 +46,10 @@ class ModelEntry(_Table):
     @field_validator("options")
     @classmethod
     def _known_options(cls, options: dict[str, Any]) -> dict[str, Any]:
-        unknown = sorted(set(options) - set(KNOWN_OPTIONS))
-        if unknown:
-            raise ValueError(f"unknown option {unknown[0]!r}; the engine would ignore it silently")
+        try:
+            check_options(options)
+        except UsageError as error:  # pydantic collects ValueErrors, and the client would refuse only in mid-campaign
+            raise ValueError(error.en) from error
         return options
 
 
@@ -59,6 +60,11 @@ class EngineTable(_Table):
     host: Name | None = None
     """``http://127.0.0.1:11434`` or ``127.0.0.1:11434``; None takes OLLAMA_HOST, then the default port."""
     way: Literal["auto", "own_child", "attached", "pocket_child"] = "auto"
+
+    @property
+    def chosen_way(self) -> str | None:
+        """The way that the file names, None where it leaves it to us."""
+        return None if self.way == "auto" else self.way
 
 
 class Generation(_Table):

@@ -9,6 +9,7 @@ from pathlib import Path
 from collector.errors import EngineError
 from collector.ollama_client import OllamaClient
 from collector.ollama_types import PullProgress
+from collector.ollama_wire import same_model
 
 __all__ = ["missing_models", "pull_models"]
 
@@ -17,8 +18,8 @@ _SPARE_BYTES = 1_000_000_000  # the server verifies and unpacks beside the downl
 
 def missing_models(client: OllamaClient, tags: Sequence[str]) -> list[str]:
     """The tags that the server does not have, in order."""
-    have = {name for model in client.tags() for name in (model.name, model.name.removesuffix(":latest"))}
-    return [tag for tag in tags if tag not in have]
+    have = [model.name for model in client.tags()]
+    return [tag for tag in tags if not any(same_model(name, tag) for name in have)]
 
 
 class _Layers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -57,14 +57,21 @@ class CampaignReport:
     scored: str = ""
 
 
-def _pending(store: Store, campaign_id: str, case: Case) -> list[tuple[Cell, int]]:
-    """Cells of the case that have no answer yet, in the case's order, with the attempts made so far."""
+_Work = list[tuple[Case, list[tuple[Cell, int]]]]
+
+
+def _pending(store: Store, campaign_id: str, cases: Sequence[Case]) -> _Work:
+    """The cases that have cells without an answer, each with those cells in its order and the attempts made so far."""
     rows = store.query("SELECT cell_id, attempts, state FROM cells WHERE campaign_id = ?", [campaign_id])
     open_cells = {
         key: int(n) for key, n, state in zip(rows.cell_id, rows.attempts, rows.state, strict=True) if state != "done"
     }
-    keyed = [(cell, cell_key(campaign_id, case.model, cell)) for cell in case.cells]
-    return [(cell, open_cells[key]) for cell, key in keyed if key in open_cells]
+    work: _Work = []
+    for case in cases:
+        keyed = [(cell, cell_key(campaign_id, case.model, cell)) for cell in case.cells]
+        if cells := [(cell, open_cells[key]) for cell, key in keyed if key in open_cells]:
+            work.append((case, cells))
+    return work
 
 
 def _tell_pull(tag: str, line: PullProgress) -> None:
@@ -81,8 +88,7 @@ class _Run:
         self.cases = build_cases(experiment, self.suite)
         self.fingerprint: Fingerprint = machine_fingerprint()
         table = experiment.engine
-        way = None if table.way == "auto" else table.way
-        self.engine: Engine = engines.choose(table.kind, table.host, way, engines.log_folder())
+        self.engine: Engine = engines.choose(table.kind, table.host, table.chosen_way, engines.log_folder())
         self.client: OllamaClient | None = None
         self.version = ""
         self.stopped = False
@@ -185,8 +191,9 @@ def _restart_due(policy: str, previous: Case | None, case: Case) -> bool:
     return policy != "per_model" or previous.model != case.model
 
 
-def _measure_cases(run: _Run, campaign: Campaign, sampler: Sampler, progress: Progress, report: CampaignReport) -> None:
-    work = [(case, cells) for case in run.cases if (cells := _pending(run.store, campaign.campaign_id, case))]
+def _measure_cases(
+    run: _Run, campaign: Campaign, work: _Work, sampler: Sampler, progress: Progress, report: CampaignReport
+) -> None:
     previous: Case | None = None
     for number, (case, cells) in enumerate(work):
         progress.case(case, len(cells))
@@ -294,15 +301,15 @@ def run_experiment(
 
 def _measure(run: _Run, campaign: Campaign, progress_factory: Callable[[int], Progress]) -> CampaignReport:
     report = CampaignReport(campaign.campaign_id, "stopped")
-    cells = sum(len(_pending(run.store, campaign.campaign_id, case)) for case in run.cases)
+    work = _pending(run.store, campaign.campaign_id, run.cases)
     telemetry = run.experiment.telemetry
     sampler = Sampler(rate_hz=telemetry.rate_hz, gpu_rate_hz=telemetry.gpu_rate_hz,
                       watts_per_core=telemetry.watts_per_core)  # fmt: skip
-    with progress_factory(cells) as progress:
+    with progress_factory(sum(len(cells) for _, cells in work)) as progress:
         try:
             capabilities = sampler.start()
             _register_machine(run, campaign.campaign_id, [_sensor_row(c) for c in capabilities])
-            _measure_cases(run, campaign, sampler, progress, report)
+            _measure_cases(run, campaign, work, sampler, progress, report)
         except KeyboardInterrupt:
             report.problems.append(t("stopped by the user", "被用户中止"))
             _close_campaign(run, campaign, progress, report, "stopped")

@@ -42,6 +42,7 @@ def test_one_cap_changes_only_its_load() -> None:
         ({"models": ["a"], "generation": {"temperature": "hot"}}, ["[generation] temperature", "number", "hot"]),
         ({"models": ["a"], "generation": {"max_output_tokens": {"tiny": 1}}}, ["max_output_tokens"]),
         ({"models": [{"tag": "a", "options": {"num_gqu": 1}}]}, ["entry 1", "num_gqu"]),
+        ({"models": [{"tag": "a", "options": {"num_gpu": "all"}}]}, ["entry 1", "num_gpu", "int"]),
         ({"models": ["a"], "rating": {"basket": ["a", "b"]}}, ["[rating] basket", "3"]),
         ({"models": ["a"], "schedule": {"cron": "nightly"}}, ["[schedule] cron", "five fields"]),
         ({"models": ["a\x00b"]}, ["models", "control character"]),

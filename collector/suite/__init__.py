@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collector.suite.item import TASKS, Item
+from collector.suite.fields import TASKS
+from collector.suite.item import Item
 from collector.suite.suite import SHIPPED, Suite, load_file, load_suite, range_problems
 from collector.suite.tokens import LOAD_TOKENS, token_estimate
 

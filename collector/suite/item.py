@@ -10,63 +10,15 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from collector.errors import ItemError
+from collector.suite.fields import COMMON, TASKS
 from collector.suite.tokens import LOAD_TOKENS
 
-__all__ = ["TASKS", "Item", "item_error"]
-
-
-def _text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
-def _texts(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_text, value))
-
-
-def _text_lists(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_texts, value))
-
-
-def _tables(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(entry, dict) for entry in value)
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """A kind of value: how it is checked and how it is called in a sentence."""
-
-    holds: Callable[[object], bool]
-    en: str
-    zh: str
-
-
-_TEXT = _Kind(_text, "text that is not empty", "非空文本")
-_TEXTS = _Kind(_texts, "a list of texts, at least one", "至少一个文本的列表")
-_TEXT_LISTS = _Kind(_text_lists, "a list of lists of texts", "由文本列表组成的列表")
-_TABLES = _Kind(_tables, "a list of tables", "表的列表")
-
-_COMMON: dict[str, _Kind] = {
-    "id": _TEXT,
-    "task": _TEXT,
-    "load": _TEXT,
-    "language": _TEXT,
-    "prompt": _TEXT,
-    "reference": _TEXT,
-    "references": _TEXTS,
-}
-
-TASKS: dict[str, dict[str, _Kind]] = {
-    "qa": {"answers": _TEXTS, "key_facts": _TEXT_LISTS},
-    "summary": {"source": _TEXT},
-    "code": {"entry_point": _TEXT, "cases": _TABLES},
-    "creative": {},
-}
-"""Every task that is known, and the fields its items may carry beside the common ones (docs/tasks.md)."""
+__all__ = ["Item", "item_error"]
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -119,7 +71,7 @@ class Item:
             raise item_error(
                 source, None, "an item must be a table, written as [[item]]", "题目必须是表，写作 [[item]]"
             )
-        name = table["id"] if _text(table.get("id")) else _shorten(table.get("prompt"))
+        name = table["id"] if COMMON["id"].holds(table.get("id")) else _shorten(table.get("prompt"))
         _check(table, source, name)
         references = tuple(table.get("references") or ([table["reference"]] if "reference" in table else []))
         payload = {key: table[key] for key in TASKS[table["task"]] if key in table}
@@ -197,12 +149,14 @@ def _check(table: Mapping[str, Any], source: str, name: str) -> None:
         if key not in table:
             raise item_error(source, name, f"the field {key!r} is missing", f"缺少字段 {key!r}")
     _check_choice(table, "task", list(TASKS), source, name)
-    known = _COMMON | TASKS[table["task"]]
+    known = COMMON | TASKS[table["task"]]
     for key, value in table.items():
         if key not in known:
             raise item_error(source, name, *_unknown(key, list(known)))
-        if not known[key].holds(value):
-            raise item_error(source, name, f"{key} must be {known[key].en}", f"{key} 必须是{known[key].zh}")
+        fault = known[key].fault(value)
+        if fault:
+            where, en, zh = fault
+            raise item_error(source, name, f"{key}{where} {en}", f"{key}{where} {zh}")
         if _has_nul(value):
             raise item_error(source, name, f"{key} holds a NUL byte; remove it", f"{key} 含有 NUL 字节，请删除")
     _check_choice(table, "load", list(LOAD_TOKENS), source, name)

@@ -90,6 +90,40 @@ def test_wrong_items_are_refused_by_name(change: dict[str, object], words: list[
         assert word in caught.value.en
 
 
+@pytest.mark.parametrize(
+    ("task", "change", "words"),
+    [
+        ("summary", {"length": {"min_tokens": 60, "max_tokens": 50}}, ["length", "max_tokens"]),
+        ("summary", {"length": {"min_tokens": 6}}, ["length", "max_tokens"]),
+        ("summary", {"length": {"min_tokens": 6.0, "max_tokens": 9}}, ["length", "whole"]),
+        ("summary", {"length": {"min_tokens": True, "max_tokens": 9}}, ["length", "whole"]),
+        ("summary", {"length": {"min_tokens": 0, "max_tokens": 9, "max": 1}}, ["length"]),
+        ("summary", {"length": 50}, ["length", "table"]),
+        ("creative", {"constraints": []}, ["constraints", "tables"]),
+        ("creative", {"constraints": ["short"]}, ["constraints", "tables"]),
+        ("code", {"cases": [3]}, ["cases", "tables"]),
+        ("code", {"cases": [{"args": [1]}]}, ["cases[0]", "expected"]),
+        ("code", {"cases": [{"expected": 1}, {"args": 1, "expected": 1}]}, ["cases[1]", "args must be a list"]),
+        ("code", {"cases": [{"kwargs": [], "expected": 1}]}, ["cases[0]", "kwargs must be a table"]),
+        ("code", {"cases": [{"tolerance": "1", "expected": 1}]}, ["cases[0]", "tolerance must be a number"]),
+        ("code", {"cases": [{"expect": 1, "expected": 1}]}, ["cases[0]", "'expect'"]),
+    ],
+)
+def test_the_fields_of_a_task_are_checked(task: str, change: dict[str, object], words: list[str]) -> None:
+    with pytest.raises(ItemError) as caught:
+        Item.from_table(GOOD | {"task": task} | change, "mine.json")
+    for word in words:
+        assert word in caught.value.en
+    assert words[0] in caught.value.zh
+
+
+def test_the_fields_of_a_task_are_kept() -> None:
+    length = {"min_tokens": 15, "max_tokens": 50}
+    assert Item.from_table(GOOD | {"task": "summary", "length": length}, "s").payload == {"length": length}
+    cases = [{"args": [{"python": "(1, 2)"}], "expected": 3}, {"raises": "ValueError"}]
+    assert Item.from_table(GOOD | {"task": "code", "cases": cases}, "s").payload == {"cases": cases}
+
+
 @pytest.mark.parametrize("key", ["prompt", "task", "load", "language"])
 def test_missing_fields_are_named(key: str) -> None:
     with pytest.raises(ItemError, match=key):

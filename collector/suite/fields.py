@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from collector.quality.sandbox.cases import Case
+from collector.suite.constraints import problem
 
 __all__ = ["COMMON", "TASKS", "Kind"]
 
@@ -78,8 +79,8 @@ def _case(value: object) -> tuple[str, str] | None:
 _TEXT = Kind(_text, "text that is not empty", "非空文本")
 _TEXTS = Kind(_texts, "a list of texts, at least one", "至少一个文本的列表")
 _TEXT_LISTS = Kind(_text_lists, "a list of lists of texts", "由文本列表组成的列表")
-_TABLES = Kind(_tables, "a list of tables", "表的列表")
 _CASES = Kind(_tables, "a list of tables", "表的列表", _case)
+_CONSTRAINTS = Kind(_tables, "a list of tables", "表的列表", problem)
 _LENGTH = Kind(
     _length,
     "a table of two whole numbers, min_tokens and max_tokens, the first not above the second",
@@ -101,6 +102,6 @@ TASKS: dict[str, dict[str, Kind]] = {
     "qa": {"answers": _TEXTS, "key_facts": _TEXT_LISTS},
     "summary": {"source": _TEXT, "length": _LENGTH},
     "code": {"entry_point": _TEXT, "cases": _CASES},
-    "creative": {"constraints": _TABLES},
+    "creative": {"constraints": _CONSTRAINTS},
 }
 """Every task that is known, and the fields its items may carry beside the common ones (docs/tasks.md)."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collector.suite.fields import TASKS
 from collector.suite.item import Item
-from collector.suite.suite import SHIPPED, Suite, load_file, load_suite, range_problems
-from collector.suite.tokens import LOAD_TOKENS, token_estimate
+from collector.suite.ranges import Problem, range_problems
+from collector.suite.suite import SHIPPED, Suite, load_file, load_suite
+from collector.suite.tokens import LOAD_RANGES, LOAD_TOKENS, token_estimate
 
 __all__ = [
+    "LOAD_RANGES",
     "LOAD_TOKENS",
     "SHIPPED",
     "TASKS",
     "Item",
+    "Problem",
     "Suite",
     "load_file",
     "load_suite",

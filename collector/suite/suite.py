@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tomllib
 from collections import Counter
@@ -12,9 +13,8 @@ from typing import Any, Self
 
 from collector.errors import ItemError
 from collector.suite.item import Item, item_error
-from collector.suite.tokens import LOAD_TOKENS, token_estimate
 
-__all__ = ["SHIPPED", "Suite", "load_file", "load_suite", "range_problems"]
+__all__ = ["SHIPPED", "Suite", "load_file", "load_suite", "read_tables"]
 
 SHIPPED = Path(__file__).parent / "tasks"
 """Folder of the shipped task files, one per task."""
@@ -31,9 +31,14 @@ class Suite:
 
     @property
     def version(self) -> str:
-        """Names and versions of the suites the items come from, e.g. ``qa 1.0.0``."""
+        """Names and versions of the suites the items come from and the hash of all their contents.
+
+        E.g. ``qa 1.0.0, summary 1.1.0 #3f2a9c41``: the names say what was meant, the hash what was there. Suites of
+        the same items in another order have the same version.
+        """
         names = {f"{i.suite} {i.suite_version}" if i.suite_version else i.suite for i in self.items}
-        return ", ".join(sorted(names))
+        digest = hashlib.sha256("\n".join(sorted(i.hash for i in self.items)).encode()).hexdigest()[:8]
+        return f"{', '.join(sorted(names))} #{digest}"
 
     def with_items(self, items: Iterable[Item], source: str = "experiment") -> Self:
         """This suite and more items behind it.
@@ -107,6 +112,24 @@ def load_file(path: Path, *, need_references: bool = False) -> list[Item]:
     Raises:
         ItemError: naming file, item and field.
     """
+    tables = read_tables(path)
+    source = str(path)
+    items = [
+        Item.from_table(table, source, suite=tables.get("suite", path.stem), suite_version=tables.get("version"))
+        for table in tables["item"]
+    ]
+    for item in items:
+        if need_references and not item.references:
+            raise item_error(source, item.id, "references is missing", "缺少 references")
+    return items
+
+
+def read_tables(path: Path) -> dict[str, Any]:
+    """The header and the item tables of a file, the tables themselves not checked yet.
+
+    Raises:
+        ItemError: the file cannot be read, a key or its type is wrong, or there is no item.
+    """
     tables = _read(path)
     source = str(path)
     for key, value in tables.items():
@@ -133,14 +156,7 @@ def load_file(path: Path, *, need_references: bool = False) -> list[Item]:
         )
     if not tables.get("item"):
         raise item_error(source, None, "holds no [[item]]", "没有任何 [[item]]")
-    items = [
-        Item.from_table(table, source, suite=tables.get("suite", path.stem), suite_version=tables.get("version"))
-        for table in tables["item"]
-    ]
-    for item in items:
-        if need_references and not item.references:
-            raise item_error(source, item.id, "references is missing", "缺少 references")
-    return items
+    return tables
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -162,17 +178,3 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _is_json(path: Path) -> bool:
     return path.suffix.lower() == ".json"
-
-
-def range_problems(items: Iterable[Item]) -> list[str]:
-    """One line for each prompt or reference whose estimated length is outside the range of its load."""
-    problems: list[str] = []
-    for item in items:
-        low, high = LOAD_TOKENS[item.load]
-        texts = {"prompt": item.prompt} | {f"references[{n}]": text for n, text in enumerate(item.references)}
-        for field, text in texts.items():
-            tokens = token_estimate(text)
-            if tokens < low or (high is not None and tokens > high):
-                wanted = f"{low} to {high}" if high is not None else f"{low} or more"
-                problems.append(f"{item.id}: {field} has about {tokens} tokens, {item.load} wants {wanted}")
-    return problems

@@ -3,18 +3,45 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
-__all__ = ["LOAD_TOKENS", "han_characters", "token_estimate"]
+__all__ = ["LOAD_RANGES", "LOAD_TOKENS", "LoadRange", "han_characters", "token_estimate"]
 
 # Ideographs, their punctuation and full-width forms: written without spaces, so they are counted one by one.
 _HAN = re.compile(r"[\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef]")
 
-LOAD_TOKENS: dict[str, tuple[int, int | None]] = {
+Range = tuple[int, int | None]
+
+LOAD_TOKENS: dict[str, Range] = {
     "short": (50, 100),
     "medium": (200, 500),
     "long": (1000, None),
 }
-"""Estimated tokens of prompt and reference of an item of each load, ends included; None has no upper end."""
+"""Estimated tokens of the prompt of an item of each load, ends included; None has no upper end."""
+
+
+class LoadRange(NamedTuple):
+    """Estimated tokens of an item, ends included; an upper end of None is open."""
+
+    prompt: Range
+    references: Range
+
+
+# A question and a story are answered at the length they are asked at. A summary is shorter than its source, which
+# stands in the prompt. The load of a program is its task text; what solves it may be three lines or a hundred.
+_REFERENCES: dict[str, dict[str, Range]] = {
+    "qa": LOAD_TOKENS,
+    "creative": LOAD_TOKENS,
+    "summary": {"short": (15, 50), "medium": (50, 150), "long": (120, 350)},
+    "code": {"short": (15, 150), "medium": (40, 400), "long": (100, None)},
+}
+
+LOAD_RANGES: dict[tuple[str, str], LoadRange] = {
+    (task, load): LoadRange(LOAD_TOKENS[load], ranges[load])
+    for task, ranges in _REFERENCES.items()
+    for load in LOAD_TOKENS
+}
+"""Task and load to the lengths of prompt and references; docs/tasks.md prints this table."""
 
 
 def han_characters(text: str) -> int:

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import ItemError
-from collector.suite import TASKS, Item, Suite, load_file, load_suite, range_problems, token_estimate
+from collector.suite import (
+    LOAD_RANGES,
+    LOAD_TOKENS,
+    TASKS,
+    Item,
+    Suite,
+    load_file,
+    load_suite,
+    range_problems,
+    token_estimate,
+)
 
 GOOD = {"id": "a", "task": "qa", "load": "short", "language": "en", "prompt": "Why?", "reference": "Because."}
 
@@ -204,9 +214,35 @@ def test_every_task_is_accepted() -> None:
         assert Item.from_table(GOOD | {"task": task}, "s").task == task
 
 
+def test_version_names_suites_and_contents() -> None:
+    one, two = (Item.from_table(GOOD | {"id": n, "prompt": n}, "s", suite="x", suite_version=n) for n in "ab")
+    version = Suite((one, two)).version
+    assert re.fullmatch(r"x a, x b #[0-9a-f]{8}", version)
+    assert Suite((two, one)).version == version
+    changed = Item.from_table(GOOD | {"id": "b", "prompt": "c"}, "s", suite="x", suite_version="b")
+    assert Suite((one, changed)).version != version
+
+
+def test_every_task_and_load_has_ranges() -> None:
+    assert set(LOAD_RANGES) == {(task, load) for task in TASKS for load in LOAD_TOKENS}
+    for ranges in LOAD_RANGES.values():
+        assert all(low > 0 and (high is None or low < high) for low, high in ranges)
+
+
+def test_range_problems_know_the_task() -> None:
+    text = "word " * 60
+    item = {"prompt": text, "load": "short", "reference": "word " * 20}
+    assert range_problems([Item.from_table(GOOD | item | {"task": "summary"}, "s")]) == []
+    (problem,) = range_problems([Item.from_table(GOOD | item | {"task": "creative"}, "s")])
+    assert problem.field == "references[0]"
+    assert "26 tokens" in problem.en
+    assert "50 to 100" in problem.en
+
+
 def test_range_problems_name_item_and_field() -> None:
     (line, *_rest) = range_problems([Item.from_table(GOOD, "s")])
-    assert line.startswith("a: prompt")
+    assert str(line).startswith("a: prompt has about 1 tokens")
+    assert line.text("zh").startswith("a：prompt 约有 1 个")
 
 
 def test_token_estimate_by_rule() -> None:

@@ -44,6 +44,7 @@ class Store:
     def __init__(self, path: Path | str) -> None:
         # One spelling for one file: within a process DuckDB tells databases apart by their path.
         self._path = Path(path).expanduser().resolve()
+        self._columns: dict[str, dict[str, str]] = {}  # of the newest schema, which every writing requires
 
     def __repr__(self) -> str:
         return f"Store({str(self._path)!r})"
@@ -112,7 +113,7 @@ class Store:
         with self._open(read_only=False, timeout_s=timeout_s) as con:
             self._require_current(con)
             with schema.transaction(con):
-                yield Writer(con)
+                yield Writer(con, self._columns)
                 con.execute("UPDATE meta SET value = CAST(value AS BIGINT) + 1 WHERE key = 'data_version'")
 
     @contextmanager

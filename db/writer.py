@@ -30,11 +30,17 @@ def _quoted(names: Sequence[str]) -> str:
 
 
 class Writer:
-    """Writes into the tables of an open transaction; made by ``Store.write`` and gone with it."""
+    """Writes into the tables of an open transaction; made by ``Store.write`` and gone with it.
 
-    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+    Args:
+        con: the connection.
+        known: column types by table, filled here: the catalogue takes longer to ask than a row to write, and within
+            one version of the schema its answer does not change.
+    """
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, known: dict[str, dict[str, str]] | None = None) -> None:
         self._con = con
-        self._schema: dict[str, dict[str, str]] = {}
+        self._schema = {} if known is None else known
 
     def insert(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
         """Adds rows, all in one go.
@@ -97,7 +103,7 @@ class Writer:
 
     def _types(self, table: str, names: Sequence[str]) -> dict[str, str]:
         """Column types of ``table``; refuses names that it does not have."""
-        if not self._schema:
+        if table not in self._schema or not set(names) <= self._schema[table].keys():
             rows = self._con.execute(
                 "SELECT table_name, column_name, data_type FROM duckdb_columns() "
                 "WHERE NOT internal AND table_name NOT IN (SELECT view_name FROM duckdb_views())"

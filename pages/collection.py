@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from db import FLAGS, StoreError, effect_of
-from pages._ui import charts, i18n, states, urls
+from pages._ui import charts, draw, i18n, states, urls
 from pages._ui.data import Snapshot, snapshot
 from pages._ui.i18n import code_text, t
 from pages._ui.page import open_page
@@ -65,9 +65,7 @@ def now(campaign: pd.Series, progress: dict[str, int]) -> None:
         for n, name in enumerate(("done", "planned", "failed", "skipped")) if progress[name]
     ])  # fmt: skip
     if len(counts):
-        st.altair_chart(
-            charts.strip(counts, {"count": t("collection.cells")}), key="cells", alt=t("collection.cells_alt")
-        )
+        draw.chart(charts.strip(counts, {"count": t("collection.cells")}), "cells", alt=t("collection.cells_alt"))
 
 
 @st.fragment(run_every=REFRESH)

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from pages._ui import badge, charts, effects, i18n, table, urls
+from pages._ui import badge, charts, draw, effects, i18n, table, urls
 from pages._ui.data import Snapshot
 from pages._ui.i18n import code_text, t
 from pages._ui.page import notices, open_page
@@ -61,7 +61,7 @@ def plane(rows: pd.DataFrame) -> None:
         return
     words = {"joules": t("axis.joules"), "quality": t("axis.quality"), "configuration": t("col.configuration"),
              "grade": t("col.grade")}  # fmt: skip
-    st.altair_chart(charts.quality_energy(rows, words), key="plane", alt=t("overview.plane_alt"))
+    draw.chart(charts.quality_energy(rows, words), "plane", alt=t("overview.plane_alt"))
     st.caption(t("overview.plane_caption"))
 
 
@@ -77,8 +77,9 @@ def by_task(rows: pd.DataFrame) -> None:
                 quality = name == "quality"
                 words = {"value": t("axis.quality" if quality else "axis.joules_plain"),
                          "configuration": t("col.configuration"), "title": code_text("task", code)}  # fmt: skip
-                side.altair_chart(charts.bars(group, name, words, zero_to_one=quality), key=f"{code}-{name}",
-                                  alt=t("compare.qualities_alt" if quality else "compare.joules_alt"))  # fmt: skip
+                with side:
+                    draw.chart(charts.bars(group, name, words, zero_to_one=quality), f"{code}-{name}",
+                               alt=t("compare.qualities_alt" if quality else "compare.joules_alt"))  # fmt: skip
     st.caption(t("compare.tasks_caption"))
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 import rating.classes
-from pages._ui import badge, charts, export, i18n, table, urls
+from pages._ui import badge, charts, draw, export, i18n, table, urls
 from pages._ui.data import Snapshot
 from pages._ui.i18n import code_text, t
 from pages._ui.page import notices, open_page
@@ -159,7 +159,7 @@ def pictures(rows: pd.DataFrame) -> None:
             words = {"eei": t("axis.eei"), "configuration": t("col.configuration"), "grade": t("col.grade"),
                      "interval": t("col.interval")}  # fmt: skip
             chart = charts.classes(rows, rating.classes.EEI_BOUNDS, words)
-            st.altair_chart(chart, key="classes", alt=t("overview.classes_alt"))
+            draw.chart(chart, "classes", alt=t("overview.classes_alt"))
             st.caption(t("overview.classes_caption"))
         else:
             st.markdown(t("overview.no_eei"))
@@ -168,7 +168,7 @@ def pictures(rows: pd.DataFrame) -> None:
         if rows[["joules_per_success", "quality"]].notna().all(axis=1).any():
             words = {"joules": t("axis.joules"), "quality": t("axis.quality"), "configuration": t("col.configuration"),
                      "grade": t("col.grade")}  # fmt: skip
-            st.altair_chart(charts.quality_energy(rows, words), key="plane", alt=t("overview.plane_alt"))
+            draw.chart(charts.quality_energy(rows, words), "plane", alt=t("overview.plane_alt"))
             st.caption(t("overview.plane_caption"))
         else:
             st.markdown(t("overview.no_plane"))

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 import rating
-from pages._ui import charts_effects, effects, i18n, table, urls
+from pages._ui import charts_effects, draw, effects, i18n, table, urls
 from pages._ui.i18n import code_text, t
 from pages._ui.page import choose_cohort, notices, open_page
 
@@ -67,10 +67,9 @@ def model_size(ratings: pd.DataFrame, names: dict[str, str]) -> None:
              "family": t("filter.family")}  # fmt: skip
     slope = None if over_all is None else (over_all.slope, over_all.low, over_all.high)
     left, right = st.columns(2)
-    left.altair_chart(
-        charts_effects.size(rows.assign(label=rows["configuration"].map(names)), slope, words), key="size",
-        alt=t("quantization.size_alt"),
-    )  # fmt: skip
+    with left:
+        made = charts_effects.size(rows.assign(label=rows["configuration"].map(names)), slope, words)
+        draw.chart(made, "size", alt=t("quantization.size_alt"))
     with right:
         if over_all is None:
             st.markdown(t("quantization.no_trend"))

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from db import FLAGS, effect_of
-from pages._ui import charts, i18n, table, urls
+from pages._ui import charts, draw, i18n, table, urls
 from pages._ui.data import Snapshot
 from pages._ui.i18n import code_text, t
 from pages._ui.page import notices, open_page
@@ -132,15 +132,13 @@ def traces(shot: Snapshot, run: dict[str, Any]) -> None:
     for name, series, baseline in panels:
         if any(samples[field].notna().any() for field in series):
             chart = charts.trace(samples, series, t(f"axis.{name}"), phases, words, baseline=baseline)
-            st.altair_chart(chart, key=f"trace-{name}", alt=t(f"runs.{name}_alt"))
+            draw.chart(chart, f"trace-{name}", alt=t(f"runs.{name}_alt"))
         elif len(samples):
             st.caption(t("runs.not_measured", name=t(f"axis.{name}")))
     if run["chunk_t_s"]:
         frame = None if samples.empty else (float(samples["t_s"].min()), float(samples["t_s"].max()))
         chars = run["chunk_chars"] or [0] * len(run["chunk_t_s"])
-        st.altair_chart(
-            charts.tokens(run["chunk_t_s"], chars, phases, words, frame), key="trace-tokens", alt=t("runs.tokens_alt")
-        )
+        draw.chart(charts.tokens(run["chunk_t_s"], chars, phases, words, frame), "trace-tokens", alt=t("runs.tokens_alt"))
 
 
 def energy(run: dict[str, Any]) -> None:

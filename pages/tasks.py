@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from pages._ui import charts_effects, i18n, table, urls
+from pages._ui import charts_effects, draw, i18n, table, urls
 from pages._ui.data import Snapshot
 from pages._ui.i18n import code_text, t
 from pages._ui.page import choose_cohort, notices, open_page
@@ -48,7 +48,7 @@ def heat(cells: pd.DataFrame) -> None:
     else:
         words = {"configuration": t("col.configuration"), "task": t("col.task"), "grade": t("col.grade"), "eei": "EEI",
                  "certainty": t("col.certainty"), "status": t("col.status"), "why": t("col.why")}  # fmt: skip
-        st.altair_chart(charts_effects.heat(cells, words), key="heat", alt=t("tasks.heat_alt"))
+        draw.chart(charts_effects.heat(cells, words), "heat", alt=t("tasks.heat_alt"))
         st.caption(t("tasks.heat_caption"))
     empty = cells[cells["grade"].isna()]
     if empty.empty:
@@ -92,7 +92,8 @@ def by_level(shot: Snapshot, cohort: str, names: dict[str, str]) -> None:
             words = {"title": t(title), "configuration": t("col.configuration"), "level": t(f"filter.{by}")}
             chart = charts_effects.levels(rows, name, order, words, zero_to_one=name == "quality")
             alt = t("tasks.parts_alt", figure=t(title), by=t(f"filter.{by}"))
-            side.altair_chart(chart, key=f"part-{name}", alt=alt)
+            with side:
+                draw.chart(chart, f"part-{name}", alt=alt)
     rows = rows.sort_values(["label", "at"])
     view = pd.DataFrame({
         "label": rows["label"], "level": rows["level"], "answers": rows["answers"], "energy": rows["energy_j"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from pages._ui import charts_effects, i18n, table
+from pages._ui import charts_effects, draw, i18n, table
 from pages._ui.i18n import code_text, t
 
 __all__ = ["labelled", "pictures", "show", "shown", "with_range"]
@@ -78,16 +78,18 @@ def pictures(effects: pd.DataFrame) -> None:
     energy = pd.concat([_part(rows, name, column) for name, column in parts])
     left, right = st.columns(2)
     words = {"interval": t("col.interval"), "none": t("effects.no_change")}
-    left.altair_chart(
-        charts_effects.intervals(energy, words | {"value": t("effects.ratio_axis")}, none=1.0, log=True),
-        key="effects-energy", alt=t("effects.ratio_alt"),
-    )  # fmt: skip
-    right.altair_chart(
-        charts_effects.intervals(
-            _part(rows, t("col.quality"), "quality"), words | {"value": t("effects.quality_axis")}, none=0.0
-        ),
-        key="effects-quality", alt=t("effects.quality_alt"),
-    )  # fmt: skip
+    with left:
+        draw.chart(
+            charts_effects.intervals(energy, words | {"value": t("effects.ratio_axis")}, none=1.0, log=True),
+            key="effects-energy", alt=t("effects.ratio_alt"),
+        )  # fmt: skip
+    with right:
+        draw.chart(
+            charts_effects.intervals(
+                _part(rows, t("col.quality"), "quality"), words | {"value": t("effects.quality_axis")}, none=0.0
+            ),
+            key="effects-quality", alt=t("effects.quality_alt"),
+        )  # fmt: skip
     st.caption(t("effects.picture_caption"))
 
 

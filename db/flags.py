@@ -66,8 +66,10 @@ FLAGS: tuple[Flag, ...] = (
     Flag("counter_reset", "left_out", "an energy counter was reset during the answer", "能量计数器在回答期间复位"),
     Flag("counter_mismatch", "shown", "counter and power integral differ by more than 5 %", "计数器与功率积分相差超过 5%"),
     Flag("throttled", "left_out", "the GPU was throttled", "GPU 降频"),
-    Flag("temperature_drift", "left_out", "the temperature drifted by more than 10 C", "温度漂移超过 10 C"),
+    Flag("temperature_drift", "left_out", "the GPU began the answer more than 10 C away from the case's first one", "回答开始时 GPU 温度与本组首个回答相差超过 10 C"),
     Flag("foreign_gpu_process", "left_out", "another program used the GPU", "其他程序占用 GPU"),
+    Flag("queued", "left_out", "the engine was busy with another request", "引擎正忙于其他请求"),
+    Flag("reloaded", "left_out", "the engine loaded the model, or waited for another one, inside the answer", "回答期间引擎重新加载了模型或等待其他模型"),
     Flag("cpu_spill", "left_out", "part of the model ran on the CPU", "部分模型溢出到 CPU"),
     Flag("clock_jump", "left_out", "the wall clock jumped", "系统时钟跳变"),
     Flag("swap", "left_out", "the machine swapped", "机器发生换页"),
@@ -81,6 +83,9 @@ FLAGS: tuple[Flag, ...] = (
     Flag("context_lowered", "left_out", "the engine lowered the context length", "引擎降低了上下文长度"),
     Flag("context_shifted", "shown", "the answer ran past its context", "回答超出上下文"),
     Flag("batched", "shown", "measured in a batch of the same item", "与同一题目成批测量"),
+    Flag("gpu_memory_held", "shown", "GPU memory was not back at its baseline before the model was loaded", "加载模型前 GPU 显存未回到基线"),
+    Flag("not_cooled", "shown", "the GPU was not back at its reference temperature before the case", "该组开始前 GPU 未降到参考温度"),
+    Flag("busy_machine", "shown", "other programs kept a quarter of the processor busy", "其他程序占用了四分之一以上的处理器"),
     # --- the configuration cannot be rated
     Flag("mixed_scope", "unrated", "energy scopes are mixed", "能耗范围混杂"),
 )

@@ -152,7 +152,7 @@ ITEM = '[[item]]\nid = "{}"\ntask = "qa"\nload = "short"\nlanguage = "en"\npromp
 def test_own_file_follows_the_shipped_suite(tmp_path: Path) -> None:
     suite = load_suite([_file(tmp_path, 'suite = "mine"\nversion = "2"\n' + ITEM.format("x", "Why?"))])
     assert suite.items[-1].suite == "mine"
-    assert suite.version.startswith("mine 2, qa ")
+    assert "mine 2, qa " in suite.version
 
 
 @pytest.mark.parametrize(

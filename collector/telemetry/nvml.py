@@ -4,30 +4,35 @@ One ``nvmlDeviceGetFieldValues`` per GPU and tick brings the energy counter, bot
 throttle counters together with the driver's own stamps. A zero from the energy counter or a power field is
 not believed: drivers polled fast answer 0 for "not now" (seen by the Zeus project), and a powered GPU never
 draws nothing.
+
+The ids of the slowdown counters depend on the driver, not on the binding: 251 to 253 from 575 on, 269 to 271 from
+580.82 on, none before (constants of nvidia-ml-py 12.570, 12.575, 13.580.65 and 13.580.82); to the other drivers those
+ids are settings of power smoothing. All throttle counters are in nanoseconds.
 """
 
 from __future__ import annotations
 
 import ctypes
+import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import pynvml
 
+from collector.telemetry.reasons import Why, why
 from collector.telemetry.sensor import Group, Sensor, SensorOptions
-from collector.telemetry.types import Capability, GpuSample, Status
+from collector.telemetry.types import Capability, GpuSample, Status, Tier
 
-__all__ = ["GpuInfo", "GpuProcess", "NvmlSensor", "gpu_processes", "inventory"]
+__all__ = ["GpuInfo", "GpuProcess", "NvmlSensor", "gpu_processes", "inventory", "slowdown_ids"]
 
 _ENERGY, _AVERAGE, _INSTANT, _LIMIT_POWER, _LIMIT_HEAT = 83, 185, 186, 74, 75
-_SW_HEAT, _HW_HEAT, _POWER_BRAKE = 269, 270, 271
-_FIELD_IDS = [_ENERGY, _AVERAGE, _INSTANT, _LIMIT_POWER, _LIMIT_HEAT, _SW_HEAT, _HW_HEAT, _POWER_BRAKE]
+_FIELD_IDS = [_ENERGY, _AVERAGE, _INSTANT, _LIMIT_POWER, _LIMIT_HEAT]
 _NEVER_ZERO = {_ENERGY, _AVERAGE, _INSTANT}
 _VALUE_MEMBERS = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")  # by nvmlValueType_t
 _STAMP_TOLERANCE_NS = 2_000_000_000  # an older or later driver stamp is not on our clock
 _PROBE_POLLS, _PROBE_STEP_S = 21, 0.05  # 50 ms: polling faster may be answered by "not supported" or 0
-_DENIED_CURE = "add the user to the group of /dev/nvidia* (often video or render), or leave the container"
+_POWER_SAMPLES = "gpu_power_samples"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +58,33 @@ class GpuProcess:
     vram_bytes: int | None
 
 
-def _open(library: str | None) -> tuple[Status, str | None, str | None]:
-    """Loads and initialises NVML: status, reason and cure."""
+def _open(library: str | None) -> Why | None:
+    """Loads and initialises NVML; None when it works, else why not."""
     if library is not None:
         # pynvml searches one fixed place; setting its handle is the way to give it another library.
         try:
             pynvml.nvmlLib = ctypes.CDLL(library)
         except OSError as error:
-            return "missing", f"the NVML library {library} cannot be loaded: {error}", None
+            return why("nvml_unloadable", library=library, error=error)
         pynvml._nvmlGetFunctionPointer_cache.clear()
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        code = error.value
-        if code == pynvml.NVML_ERROR_NO_PERMISSION:
-            return "denied", "NVML refuses access to the GPUs", _DENIED_CURE
-        if code in (pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED):
-            return "missing", "no NVIDIA driver on this machine", None
-        return "missing", f"NVML does not start: {error}", None
-    return "ok", None, None
+        if error.value == pynvml.NVML_ERROR_NO_PERMISSION:
+            return why("nvml_denied")
+        if error.value in (pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED):
+            return why("no_nvidia_driver")
+        return why("nvml_error", error=error)
+    return None
+
+
+def slowdown_ids(driver: str | None) -> tuple[int, int, int] | None:
+    """Field ids of SW thermal, HW thermal and power-brake slowdown for a driver version; None where it has none."""
+    numbers = re.match(r"(\d+)\.(\d+)", driver or "")
+    version = (int(numbers.group(1)), int(numbers.group(2))) if numbers else (0, 0)
+    if version >= (580, 82):
+        return 269, 270, 271
+    return (251, 252, 253) if version >= (575, 0) else None
 
 
 def _ask(function: Any, *arguments: Any) -> Any:
@@ -111,15 +124,19 @@ class _Gpu:
     index: int
     handle: Any
     uuid: str | None
+    slowdown: tuple[int, int, int] | None
     power: _Largest = field(default_factory=_Largest)
     heat: _Largest = field(default_factory=_Largest)
+    denied: set[int] = field(default_factory=set)  # fields that this user may not read
 
     def fields(self) -> tuple[dict[int, float], int | None]:
         """Field values by id, missing ones left out, and the monotonic stamp of the energy counter."""
         values: dict[int, float] = {}
         stamp_ns: int | None = None
-        answer = _ask(pynvml.nvmlDeviceGetFieldValues, self.handle, _FIELD_IDS)
+        answer = _ask(pynvml.nvmlDeviceGetFieldValues, self.handle, [*_FIELD_IDS, *(self.slowdown or ())])
         for entry in answer or ():
+            if entry.nvmlReturn == pynvml.NVML_ERROR_NO_PERMISSION:
+                self.denied.add(entry.fieldId)
             if entry.nvmlReturn != pynvml.NVML_SUCCESS or not 0 <= entry.valueType < len(_VALUE_MEMBERS):
                 continue
             value = float(getattr(entry.value, _VALUE_MEMBERS[entry.valueType]))
@@ -138,7 +155,8 @@ class _Gpu:
             instant_mw = _ask(pynvml.nvmlDeviceGetPowerUsage, self.handle) or None
         use = _ask(pynvml.nvmlDeviceGetUtilizationRates, self.handle)
         memory = _ask(pynvml.nvmlDeviceGetMemoryInfo, self.handle)
-        hot = [value for value in (values.get(_SW_HEAT), values.get(_HW_HEAT)) if value is not None]
+        sw_heat, hw_heat, brake = (values.get(key) for key in self.slowdown or (-1, -1, -1))
+        hot = [value for value in (sw_heat, hw_heat) if value is not None]
         return GpuSample(
             index=self.index,
             uuid=self.uuid,
@@ -150,7 +168,7 @@ class _Gpu:
             energy_t_ns=None if energy_mj is None else stamp_ns,
             temperature_c=_ask(pynvml.nvmlDeviceGetTemperature, self.handle, pynvml.NVML_TEMPERATURE_GPU),
             sm_clock_mhz=_ask(pynvml.nvmlDeviceGetClockInfo, self.handle, pynvml.NVML_CLOCK_SM),
-            throttled_power_s=self.power.add([values.get(_LIMIT_POWER), values.get(_POWER_BRAKE)]),
+            throttled_power_s=self.power.add([values.get(_LIMIT_POWER), brake]),
             throttled_thermal_s=self.heat.add([values.get(_LIMIT_HEAT), sum(hot) if hot else None]),
         )
 
@@ -175,33 +193,52 @@ class NvmlSensor(Sensor):
 
     def probe(self) -> list[Capability]:
         """One row per field, ok only when every GPU has it; the update period is that of the slowest GPU."""
-        status, reason, cure = _open(self.options.nvml_library)
-        self._open = status == "ok"
+        problem = _open(self.options.nvml_library)
+        self._open = problem is None
         if self._open:
+            slowdown = slowdown_ids(_ask(pynvml.nvmlSystemGetDriverVersion))
             self._gpus = [
-                _Gpu(index, handle, _ask(pynvml.nvmlDeviceGetUUID, handle)) for index, handle in enumerate(_handles())
+                _Gpu(index, handle, _ask(pynvml.nvmlDeviceGetUUID, handle), slowdown)
+                for index, handle in enumerate(_handles())
             ]
             if not self._gpus:
-                status, reason = "missing", "the NVIDIA driver shows no GPU"
-        if not self._gpus:
-            return [_row(name, status, reason, cure) for name in _ROWS]
+                problem = why("no_gpu")
+        if problem is not None:
+            status: Status = "denied" if problem["reason_code"] == "nvml_denied" else "missing"
+            return [replace(_row(name, None), status=status, **problem) for name in (*_ROWS, _POWER_SAMPLES)]
         polls: list[list[GpuSample]] = []
         for _ in range(_PROBE_POLLS):
             polls.append([gpu.read() for gpu in self._gpus])
             time.sleep(_PROBE_STEP_S)
-        return [self._capability(name, polls) for name in _ROWS]
+        return [*(self._capability(name, polls) for name in _ROWS), self._ring_buffer()]
 
     def _capability(self, name: str, polls: list[list[GpuSample]]) -> Capability:
         attribute = name.removeprefix("gpu_")
         periods_s: list[float] = []
+        row = _row(name, self._gpus[0].slowdown)
         for position, gpu in enumerate(self._gpus):
             values = [getattr(poll[position], attribute) for poll in polls]
             if all(value is None for value in values):
-                return _row(name, "unsupported", f"GPU {gpu.index} does not report it", None)
+                if _FIELD_OF.get(name) in gpu.denied:
+                    return replace(row, status="denied", **why("gpu_field_denied", index=gpu.index))
+                return replace(row, status="unsupported", **why("gpu_field_unsupported", index=gpu.index))
             changes = sum(a != b for a, b in zip(values, values[1:], strict=False))
             if changes:
                 periods_s.append((len(polls) - 1) * _PROBE_STEP_S / changes)
-        return _row(name, "ok", None, None, max(periods_s, default=None))
+        return replace(row, update_period_s=max(periods_s, default=None))
+
+    def _ring_buffer(self) -> Capability:
+        """Whether the driver keeps power samples of its own, and how dense they are; asked once, for the record."""
+        row = _row(_POWER_SAMPLES, None)
+        periods_s: list[float] = []
+        for gpu in self._gpus:
+            found = _ask(pynvml.nvmlDeviceGetSamples, gpu.handle, pynvml.NVML_TOTAL_POWER_SAMPLES, 0)
+            stamps_us = sorted({sample.timeStamp for sample in found[1]}) if found else []
+            if not stamps_us:
+                return replace(row, status="unsupported", **why("gpu_field_unsupported", index=gpu.index))
+            if len(stamps_us) > 1:
+                periods_s.append((stamps_us[-1] - stamps_us[0]) / 1e6 / (len(stamps_us) - 1))
+        return replace(row, update_period_s=max(periods_s, default=None))
 
     def read(self, t_ns: int) -> dict[str, Any]:
         """One entry per GPU."""
@@ -215,29 +252,34 @@ class NvmlSensor(Sensor):
 
 
 _ROWS: dict[str, tuple[str, str]] = {
-    "gpu_energy_j": ("nvmlDeviceGetFieldValues(83)", "J"),
-    "gpu_power_w": ("nvmlDeviceGetFieldValues(186), else nvmlDeviceGetPowerUsage", "W"),
-    "gpu_power_average_w": ("nvmlDeviceGetFieldValues(185)", "W"),
+    "gpu_energy_j": (f"nvmlDeviceGetFieldValues({_ENERGY})", "J"),
+    "gpu_power_w": (f"nvmlDeviceGetFieldValues({_INSTANT}), else nvmlDeviceGetPowerUsage", "W"),
+    "gpu_power_average_w": (f"nvmlDeviceGetFieldValues({_AVERAGE})", "W"),
     "gpu_percent": ("nvmlDeviceGetUtilizationRates", "%"),
     "gpu_vram_bytes": ("nvmlDeviceGetMemoryInfo", "byte"),
     "gpu_temperature_c": ("nvmlDeviceGetTemperature", "C"),
     "gpu_sm_clock_mhz": ("nvmlDeviceGetClockInfo", "MHz"),
-    "gpu_throttled_power_s": ("nvmlDeviceGetFieldValues(74, 271)", "s"),
-    "gpu_throttled_thermal_s": ("nvmlDeviceGetFieldValues(75, 269, 270)", "s"),
+    "gpu_throttled_power_s": (f"nvmlDeviceGetFieldValues({_LIMIT_POWER}{{brake}})", "s"),
+    "gpu_throttled_thermal_s": (f"nvmlDeviceGetFieldValues({_LIMIT_HEAT}{{heat}})", "s"),
 }
+_FIELD_OF = {
+    "gpu_energy_j": _ENERGY, "gpu_power_w": _INSTANT, "gpu_power_average_w": _AVERAGE,
+    "gpu_throttled_power_s": _LIMIT_POWER, "gpu_throttled_thermal_s": _LIMIT_HEAT,
+}  # fmt: skip
 
 
-def _row(name: str, status: Status, reason: str | None, cure: str | None, period_s: float | None = None) -> Capability:
-    source, unit = _ROWS[name]
-    energetic = name in ("gpu_energy_j", "gpu_power_w")
-    return Capability(
-        "nvml", name, source, unit, "gpu", "counter" if energetic else None, status, reason, cure, period_s
-    )
+def _row(name: str, slowdown: tuple[int, int, int] | None) -> Capability:
+    """The row of a field that works."""
+    source, unit = _ROWS.get(name, ("nvmlDeviceGetSamples(NVML_TOTAL_POWER_SAMPLES), not used", "W"))
+    sw, hw, brake = slowdown or (None, None, None)
+    source = source.format(brake=f", {brake}" if brake else "", heat=f", {sw}, {hw}" if sw else "")
+    tier: Tier | None = "counter" if name in ("gpu_energy_j", "gpu_power_w") else None
+    return Capability("nvml", name, source, unit, "gpu", tier, "ok")
 
 
 def inventory(library: str | None = None) -> list[GpuInfo]:
     """The NVIDIA GPUs of this machine; empty without a driver."""
-    if _open(library)[0] != "ok":
+    if _open(library) is not None:
         return []
     driver = _ask(pynvml.nvmlSystemGetDriverVersion)
     gpus = []
@@ -263,7 +305,7 @@ def inventory(library: str | None = None) -> list[GpuInfo]:
 
 def gpu_processes(library: str | None = None) -> list[GpuProcess]:
     """Compute processes on all GPUs; empty without a driver."""
-    if _open(library)[0] != "ok":
+    if _open(library) is not None:
         return []
     found = [
         GpuProcess(index, entry.pid, entry.usedGpuMemory)

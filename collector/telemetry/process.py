@@ -6,11 +6,12 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psutil
 
+from collector.telemetry.reasons import why
 from collector.telemetry.sensor import Sensor, SensorOptions
 from collector.telemetry.types import Capability, Status
 
@@ -147,10 +148,10 @@ class ProcessSensor(Sensor):
         else:
             source, period_s = "psutil.Process.cpu_times", _TICK_S
         status: Status = "denied" if own is None else "ok"
-        reason = "CPU times of processes are not readable" if own is None else None
 
         def row(field: str, source: str, unit: str, period_s: float | None) -> Capability:
-            return Capability(self.name, field, source, unit, "process", None, status, reason, update_period_s=period_s)
+            found = Capability(self.name, field, source, unit, "process", None, status, update_period_s=period_s)
+            return replace(found, **why("cpu_times_unreadable")) if own is None else found
 
         return [
             row("process_cpu_s", source, "s", period_s),

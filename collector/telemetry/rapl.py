@@ -8,10 +8,11 @@ them counts twice.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from collector.telemetry.reasons import why
 from collector.telemetry.sensor import Sensor, SensorOptions
 from collector.telemetry.types import Capability, Status
 
@@ -20,11 +21,6 @@ __all__ = ["RaplSensor", "WrappingCounter"]
 _FIELD = "cpu_energy_j"
 _MAX_POWER_W = 2000.0  # more than any package and its memory draw: a faster rise is a reset, not consumption
 _PROBE_S = 0.05
-_NO_ZONE = (
-    "no RAPL package zone under /sys/class/powercap "
-    "(virtual machine, other system or CPU, or the module intel_rapl_msr is not loaded)"
-)
-_CURE = "sudo chmod o+r /sys/class/powercap/*/energy_uj (until the next boot), or a udev rule that does it"
 
 
 @dataclass(slots=True)
@@ -116,25 +112,25 @@ class RaplSensor(Sensor):
         """One row for the sum, with the update period of the first zone."""
         zones = find_zones(self.options.sysfs)
         source = "powercap " + " + ".join(zone.label for zone in zones) if zones else "powercap"
-
         status: Status = "ok"
-        reason: str | None = None
+        code = ""
         period_s: float | None = None
         if not zones:
-            status, reason = "missing", _NO_ZONE
+            status, code = "missing", "no_rapl_zone"
         else:
             try:
                 values = [_read_uj(zone.path) for zone in zones]
                 period_s = self._update_period_s(zones[0])
                 if None in values:
-                    status, reason = "unsupported", "energy_uj of a zone cannot be read"
+                    status, code = "unsupported", "rapl_unreadable"
             except PermissionError:
-                status, reason = "denied", "energy_uj is readable by root only"
-        if status == "ok":
-            self._zones = zones
-            self._counters = [WrappingCounter(zone.range_uj) for zone in zones]
-        cure = _CURE if status == "denied" else None
-        return [Capability(self.name, _FIELD, source, "J", "cpu", "counter", status, reason, cure, period_s)]
+                status, code = "denied", "rapl_denied"
+        found = Capability(self.name, _FIELD, source, "J", "cpu", "counter", status, update_period_s=period_s)
+        if status != "ok":
+            return [replace(found, **why(code))]
+        self._zones = zones
+        self._counters = [WrappingCounter(zone.range_uj) for zone in zones]
+        return [found]
 
     @staticmethod
     def _update_period_s(zone: _Zone) -> float | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import psutil
 
+from collector.telemetry.reasons import why
 from collector.telemetry.sensor import Sensor
 from collector.telemetry.types import Capability
 
@@ -22,16 +23,20 @@ class SystemSensor(Sensor):
         """Primes the CPU percentage, whose first reading has no interval, and looks for disk counters."""
         psutil.cpu_percent()
         self._has_disks = psutil.disk_io_counters() is not None
-        disk_reason = None if self._has_disks else "the system shows no disk counters"
+        disk = [
+            Capability(self.name, field, "psutil.disk_io_counters", "byte", "machine", None, "ok")
+            if self._has_disks
+            else Capability(
+                self.name, field, "psutil.disk_io_counters", "byte", "machine", None, "missing",
+                **why("no_disk_counters"),
+            )
+            for field in ("disk_read_bytes", "disk_write_bytes")
+        ]  # fmt: skip
         return [
             Capability(self.name, "cpu_percent", "psutil.cpu_percent", "%", "machine", None, "ok",
                        update_period_s=0.01),
             Capability(self.name, "memory_percent", "psutil.virtual_memory", "%", "machine", None, "ok"),
-            *(
-                Capability(self.name, field, "psutil.disk_io_counters", "byte", "machine", None,
-                           "ok" if self._has_disks else "missing", disk_reason)
-                for field in ("disk_read_bytes", "disk_write_bytes")
-            ),
+            *disk,
         ]  # fmt: skip
 
     def read(self, t_ns: int) -> dict[str, Any]:

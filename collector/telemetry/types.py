@@ -8,13 +8,32 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-__all__ = ["Capability", "EnergyResult", "GpuSample", "IdleBaseline", "Sample", "Scope", "Status", "Tier"]
+__all__ = [
+    "Capability", "EnergyResult", "Factor", "GpuSample", "IdleBaseline", "Sample", "Scope", "Status", "Tier",
+]  # fmt: skip
 
 Tier = Literal["estimated", "counter", "calibrated", "wall"]
 Scope = Literal["process", "cpu", "gpu", "gpu+cpu", "machine"]
 Status = Literal["ok", "unsupported", "denied", "missing"]
+
+
+class Factor(NamedTuple):
+    """What a calibration says about one device: true watts = gain * sensor watts + offset_w.
+
+    Attributes:
+        device: UUID of a GPU, None for a sensor that is one sum (CPU packages).
+        gain: dimensionless.
+        gain_uncertainty: relative 95 % half-width of the gain.
+        offset_w: what is added to the reading; 0 where the meter saw more than the device, since the rest of the
+            machine is then in its offset and not in this scope.
+    """
+
+    device: str | None
+    gain: float
+    gain_uncertainty: float
+    offset_w: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +51,9 @@ class Capability:
         reason: why it is not ok, None when it is.
         cure: what the user can do about it, None when nothing or nothing is needed.
         update_period_s: how often the value really changes, measured at start-up; None when not measured.
+        reason_code: stable name of the reason (collector/telemetry/reasons.py), None when ok.
+        reason_zh: the reason in Chinese; likewise cure_zh.
+        calibrations: factors of the devices behind the field; empty until calibrated.
     """
 
     sensor: str
@@ -44,6 +66,10 @@ class Capability:
     reason: str | None = None
     cure: str | None = None
     update_period_s: float | None = None
+    reason_code: str | None = None
+    reason_zh: str | None = None
+    cure_zh: str | None = None
+    calibrations: tuple[Factor, ...] = ()
 
     def row(self) -> dict[str, Any]:
         """Columns of the ``sensors`` table, without machine and campaign."""
@@ -83,6 +109,7 @@ class Sample:
         cpu_energy_j: cumulative energy of the CPU packages (and memory) since the sampler started, by a counter.
         machine_power_w: a wall meter's reading.
         machine_energy_j: cumulative energy by a wall meter.
+        machine_t_ns: when the wall meter answered, which is before ``t_ns``; None without a fresh answer.
         gpus: one entry per GPU; empty without a GPU.
         sampler_cpu_s: cumulative CPU seconds of the sampler itself.
     """
@@ -98,6 +125,7 @@ class Sample:
     cpu_energy_j: float | None = None
     machine_power_w: float | None = None
     machine_energy_j: float | None = None
+    machine_t_ns: int | None = None
     gpus: tuple[GpuSample, ...] = ()
     sampler_cpu_s: float | None = None
 

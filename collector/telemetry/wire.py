@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple, fields
+from dataclasses import fields
 from typing import Any
 
 from collector.telemetry.types import Capability, GpuSample, Sample
@@ -13,6 +13,8 @@ __all__ = ["decode", "encode_capabilities", "encode_sample"]
 _SAMPLE_FIELDS = tuple(item.name for item in fields(Sample))
 _GPU_FIELDS = tuple(item.name for item in fields(GpuSample))
 _GPUS = _SAMPLE_FIELDS.index("gpus")
+# The sampler knows nothing of calibrations: they are the collector's and are added there.
+_ROW_FIELDS = tuple(item.name for item in fields(Capability) if item.name != "calibrations")
 
 
 def _line(message: Any) -> bytes:
@@ -28,7 +30,7 @@ def encode_sample(sample: Sample) -> bytes:
 
 def encode_capabilities(capabilities: list[Capability]) -> bytes:
     """The capability rows, sent once before the first sample."""
-    return _line({"capabilities": [astuple(row) for row in capabilities]})
+    return _line({"capabilities": [[getattr(row, name) for name in _ROW_FIELDS] for row in capabilities]})
 
 
 def decode(line: bytes) -> Sample | list[Capability]:
@@ -40,7 +42,7 @@ def decode(line: bytes) -> Sample | list[Capability]:
     message = json.loads(line)
     try:
         if isinstance(message, dict):
-            return [Capability(*row) for row in message["capabilities"]]
+            return [Capability(**dict(zip(_ROW_FIELDS, row, strict=True))) for row in message["capabilities"]]
         message[_GPUS] = tuple(GpuSample(*values) for values in message[_GPUS])
         return Sample(*message)
     except (KeyError, IndexError, TypeError) as error:

@@ -1,6 +1,7 @@
 /* A small NVML: what it answers stands in the file named by FAKE_NVML_STATE, one "key value" per line, read anew at
    every call. Keys: count, init (return code), energy_mj, power_mw, average_mw, <field id>.ret (return code of one
-   field), heat_ns, stamp_us, auto (1: energy grows with the clock at power_mw in ticks of tick_ms). */
+   field), heat_ns, power_ns, stamp_us, auto (1: energy grows with the clock at power_mw in ticks of tick_ms), driver
+   (58082 is 580.82; it decides which ids are the slowdown counters), samples (entries of the driver's ring buffer). */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,7 +44,29 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle) { *handle = &ha
 int nvmlDeviceGetName(void *h, char *text, unsigned n) { (void)h; snprintf(text, n, "NVIDIA Fake 4000"); return 0; }
 int nvmlDeviceGetUUID(void *h, char *text, unsigned n) { snprintf(text, n, "GPU-%d", *(int *)h); return 0; }
 int nvmlDeviceGetVbiosVersion(void *h, char *text, unsigned n) { (void)h; snprintf(text, n, "1.2"); return 0; }
-int nvmlSystemGetDriverVersion(char *text, unsigned n) { snprintf(text, n, "575.1"); return 0; }
+int nvmlSystemGetDriverVersion(char *text, unsigned n) { 
+    long long driver = setting("driver", 59044);
+    snprintf(text, n, "%lld.%02lld.01", driver / 100, driver % 100);
+    return 0;
+}
+static unsigned first_slowdown(void) {
+    long long driver = setting("driver", 59044);
+    return driver >= 58082 ? 269 : driver >= 57500 ? 251 : 0;
+}
+typedef struct { unsigned long long stamp_us; union { double d; unsigned ui; unsigned long long ull; } value; } sample_t;
+int nvmlDeviceGetSamples(void *h, int kind, unsigned long long seen, int *type, unsigned *count, sample_t *samples) {
+    (void)h; (void)kind; (void)seen;
+    long long entries = setting("samples", 10);
+    if (!entries) return 3;
+    *type = 1;
+    if (samples)
+        for (unsigned i = 0; i < *count; i++) {
+            samples[i].stamp_us = 1000000ULL + 20000ULL * i;
+            samples[i].value.ui = 200000;
+        }
+    *count = (unsigned)entries;
+    return 0;
+}
 int nvmlDeviceGetEnforcedPowerLimit(void *h, unsigned *mw) { (void)h; *mw = 320000; return 0; }
 int nvmlDeviceGetPersistenceMode(void *h, unsigned *mode) { (void)h; *mode = 1; return 0; }
 int nvmlDeviceGetMemoryInfo(void *h, memory_t *m) { (void)h; m->total = 24ULL << 30; m->used = 5ULL << 30; return 0; }
@@ -86,8 +109,12 @@ int nvmlDeviceGetFieldValues(void *handle, int count, field_t *fields) {
         } else if (f->fieldId == 186 || f->fieldId == 185) {
             f->valueType = 1;
             f->value.ui = (uint32_t)setting(f->fieldId == 186 ? "power_mw" : "average_mw", 200000);
-        } else
-            f->value.ull = (unsigned long long)setting(f->fieldId == 74 || f->fieldId == 271 ? "power_ns" : "heat_ns", 0);
+        } else if (f->fieldId == 74 || f->fieldId == first_slowdown() + 2)
+            f->value.ull = (unsigned long long)setting("power_ns", 0);
+        else if (f->fieldId == 75 || f->fieldId - first_slowdown() < 2)
+            f->value.ull = (unsigned long long)setting("heat_ns", 0);
+        else /* a setting of power smoothing */
+            f->value.ull = (unsigned long long)setting("smoothing", 90);
     }
     return 0;
 }

@@ -91,6 +91,80 @@ def test_throttle_counters_of_the_same_time_are_not_added(fake_nvml: FakeNvml) -
     assert (gpu.throttled_power_s, gpu.throttled_thermal_s) == (pytest.approx(1.0), pytest.approx(4.0))
 
 
+@pytest.mark.parametrize("driver", [57012, 57551, 58065, 58082, 59044])
+def test_settings_of_power_smoothing_are_not_throttled_time(fake_nvml: FakeNvml, driver: int) -> None:
+    fake_nvml.set(driver=driver, smoothing=100)
+    sensor, rows = _probe(fake_nvml)
+    assert rows["gpu_throttled_thermal_s"].status == rows["gpu_throttled_power_s"].status == "ok"
+    fake_nvml.set(smoothing=5_000_000_000)
+    gpu = _read(sensor)
+    assert (gpu.throttled_power_s, gpu.throttled_thermal_s) == (0.0, 0.0)
+    fake_nvml.set(heat_ns=1_000_000_000)
+    assert _read(sensor).throttled_thermal_s == pytest.approx(1.0 if driver < 57500 else 2.0)
+
+
+@pytest.mark.parametrize(
+    ("driver", "ids"),
+    [("570.195.03", None), ("575.51.03", (251, 252, 253)), ("580.65.06", (251, 252, 253)),
+     ("580.82.07", (269, 270, 271)), ("590.44.01", (269, 270, 271)), (None, None), ("unknown", None)],
+)  # fmt: skip
+def test_ids_of_the_slowdown_counters_follow_the_driver(driver: str | None, ids: tuple[int, int, int] | None) -> None:
+    assert nvml.slowdown_ids(driver) == ids
+
+
+def test_the_stable_ids_are_those_of_the_binding() -> None:
+    names = nvml.pynvml
+    assert (nvml._ENERGY, nvml._AVERAGE, nvml._INSTANT) == (
+        names.NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION, names.NVML_FI_DEV_POWER_AVERAGE, names.NVML_FI_DEV_POWER_INSTANT,
+    )  # fmt: skip
+    assert (nvml._LIMIT_POWER, nvml._LIMIT_HEAT) == (
+        names.NVML_FI_DEV_PERF_POLICY_POWER, names.NVML_FI_DEV_PERF_POLICY_THERMAL,
+    )  # fmt: skip
+
+
+def test_a_field_that_this_user_may_not_read(fake_nvml: FakeNvml) -> None:
+    fake_nvml.set(**{"83.ret": 4})
+    sensor, rows = _probe(fake_nvml)
+    row = rows["gpu_energy_j"]
+    assert (row.status, row.reason_code) == ("denied", "gpu_field_denied")
+    assert row.cure
+    assert row.cure_zh
+    assert rows["gpu_power_w"].status == "ok"
+    assert _read(sensor).energy_j is None
+
+
+def test_a_counter_that_restarts_is_passed_on_as_it_is(fake_nvml: FakeNvml) -> None:
+    fake_nvml.set(energy_mj=900_000_000)
+    sensor, _ = _probe(fake_nvml)
+    assert _read(sensor).energy_j == 900_000.0
+    fake_nvml.set(energy_mj=5_000, heat_ns=0)  # the driver was reloaded: the energy arithmetic sees the fall
+    gpu = _read(sensor)
+    assert gpu.energy_j == 5.0
+    assert gpu.throttled_thermal_s == 0.0
+
+
+def test_throttle_counters_that_restart_never_give_time_back(fake_nvml: FakeNvml) -> None:
+    fake_nvml.set(heat_ns=3_000_000_000)
+    sensor, _ = _probe(fake_nvml)
+    fake_nvml.set(heat_ns=4_000_000_000)
+    assert _read(sensor).throttled_thermal_s == pytest.approx(2.0)
+    fake_nvml.set(heat_ns=0)
+    assert _read(sensor).throttled_thermal_s == pytest.approx(2.0)
+    fake_nvml.set(heat_ns=1_000_000_000)
+    assert _read(sensor).throttled_thermal_s == pytest.approx(4.0)
+
+
+def test_the_drivers_own_power_samples_are_recorded(fake_nvml: FakeNvml) -> None:
+    _, rows = _probe(fake_nvml)
+    assert rows["gpu_power_samples"].update_period_s == pytest.approx(0.02)
+    fake_nvml.set(samples=0)
+    _, rows = _probe(fake_nvml)
+    assert (rows["gpu_power_samples"].status, rows["gpu_power_samples"].reason_code) == (
+        "unsupported",
+        "gpu_field_unsupported",
+    )
+
+
 def test_update_period(fake_nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nvml, "_PROBE_STEP_S", 0.01)
     fake_nvml.set(auto=1, power_mw=300_000, tick_ms=40)
@@ -129,7 +203,7 @@ def test_inventory(fake_nvml: FakeNvml) -> None:
     first = cards[0]
     assert (first.name, first.driver, first.power_limit_w, first.persistence) == (
         "NVIDIA Fake 4000",
-        "575.1",
+        "590.44.01",
         320.0,
         True,
     )

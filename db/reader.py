@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from db.store import Store
+from db.store import Store, frame_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,9 +94,19 @@ def runs(
     offset: int = 0,
 ) -> pd.DataFrame:
     """Rows of ``v_runs`` without the long texts, newest first; None means no filter."""
-    return store.query(
-        """
-SELECT * EXCLUDE (prompt, reference, output_text) FROM v_runs
+    asked = {
+        "campaign": campaign, "configuration": configuration, "task": task, "load": load, "item": item,
+        "language": language, "status": status, "flag": flag, "limit": limit, "offset": offset,
+    }  # fmt: skip
+    with store.read() as con:
+        # which ones first, by the few columns asked about: the wide rows of all others are never touched
+        found = con.execute(_CHOSEN_RUNS, asked).fetchall()
+        oldest = min((started_at for _, started_at in found), default=None)
+        return frame_of(con, _SHOWN_RUNS, {"runs": [run_id for run_id, _ in found], "oldest": oldest})
+
+
+_CHOSEN_RUNS = """
+SELECT run_id, started_at FROM v_runs
 WHERE ($campaign IS NULL OR campaign = $campaign)
     AND ($configuration IS NULL OR configuration = $configuration)
     AND ($task IS NULL OR task = $task) AND ($load IS NULL OR load = $load)
@@ -104,12 +114,11 @@ WHERE ($campaign IS NULL OR campaign = $campaign)
     AND ($item IS NULL OR item = $item)
     AND ($flag IS NULL OR list_contains(string_split(flags, ','), $flag))
 ORDER BY started_at DESC, run_id LIMIT $limit OFFSET $offset
-""",
-        {
-            "campaign": campaign, "configuration": configuration, "task": task, "load": load, "item": item,
-            "language": language, "status": status, "flag": flag, "limit": limit, "offset": offset,
-        },
-    )  # fmt: skip
+"""
+_SHOWN_RUNS = """
+SELECT * EXCLUDE (prompt, reference, output_text) FROM v_runs
+WHERE started_at >= $oldest AND list_contains($runs, run_id) ORDER BY started_at DESC, run_id
+"""
 
 
 def run(store: Store, run_id: str) -> dict[str, object]:

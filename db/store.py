@@ -22,7 +22,7 @@ from db.writer import Writer
 if TYPE_CHECKING:  # pandas is loaded by the first query, not before
     import pandas as pd
 
-__all__ = ["Store", "data_version", "store_path"]
+__all__ = ["Store", "data_version", "frame_of", "store_path"]
 
 _log = logging.getLogger(__name__)
 _ROOT: Final = Path(__file__).resolve().parent.parent
@@ -135,7 +135,7 @@ class Store:
             params: the values, a sequence or a mapping.
         """
         with self.read() as con:
-            return _frame(con, sql, params)
+            return frame_of(con, sql, params)
 
     def data_version(self) -> int:
         """Number of transactions written so far: equal numbers mean equal data."""
@@ -217,7 +217,8 @@ class Store:
             )
 
 
-def _frame(con: duckdb.DuckDBPyConnection, sql: str, params: Params | None) -> pd.DataFrame:
+def frame_of(con: duckdb.DuckDBPyConnection, sql: str, params: Params | None) -> pd.DataFrame:
+    """Result of one SELECT on an open connection, as :meth:`Store.query` gives it."""
     # Through Arrow: plain numpy types in every DuckDB version. In a function of its own, so that the
     # relation, which keeps the file open, is gone before the connection closes.
     values = dict(params) if isinstance(params, Mapping) else list(params or ())

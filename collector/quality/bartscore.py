@@ -4,9 +4,9 @@ The published algorithm (neulab/BARTScore, ``bart_score.py``): the mean natural-
 under teacher forcing, ``<s>`` and ``</s>`` counted, both texts cut at the model's positions (1024 at most). Always
 below 0, higher is better; there is no absolute scale (see ``collector.quality.anchors``).
 
-Same numbers, less work: every source is encoded once for all its targets, batches hold targets of similar length,
-and only real target positions are projected onto the vocabulary. In float32 a score does not depend on what else is
-in the batch (within 1e-4). Out of memory halves the batch.
+Same numbers, less work: every source is encoded once for all its targets, texts lie end to end without padding
+(``collector.quality.packed``), and the model's own loss is not computed. In float32 a score does not depend on what else
+is in the batch (within 1e-4). Out of memory halves the batch.
 """
 
 from __future__ import annotations
@@ -20,20 +20,16 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
-from torch.nn.functional import cross_entropy, linear
-from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     AutoConfig,
     AutoTokenizer,
     BartForConditionalGeneration,
     BertTokenizer,
-    DynamicCache,
-    EncoderDecoderCache,
 )
 
 from collector.errors import ScorerError
 from collector.quality.checkpoints import Checkpoint, download_hint, locate
+from collector.quality.packed import EncodedSource, PackedBart
 
 __all__ = ["BartScorer", "PairScore"]
 
@@ -44,9 +40,8 @@ _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_BATCH_TOKENS = {"cpu": 8192, "cuda": 65536}  # padded positions of a batch, sources and targets
-_BLOCK_TOKENS = 32768  # source positions whose encoder output is held at once (128 MiB at width 1024)
-_LOGITS = 1 << 25  # logits computed at once (128 MiB in float32)
+# Tokens of a batch (on a CPU more do not stay in the cache), and bytes of encoded sources held at once.
+_ROOM = {"cpu": (2048, 1 << 28), "cuda": (32768, 1 << 32)}
 # The hub name once carried an older model with 512 positions and another vocabulary (fastnlp/CPT, 2022-12-30).
 _EXPECTED = {"fnlp/bart-large-chinese": {"max_position_embeddings": 1024, "vocab_size": 51271}}
 _BERT_STYLE = {"fnlp/bart-large-chinese", "fnlp/bart-base-chinese"}
@@ -113,9 +108,11 @@ class BartScorer:
         self.checkpoint = _found(checkpoint, revision)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = dtype
-        self._tokenizer, self._model = _load(self.checkpoint, _DTYPES[dtype], self.device)
-        self.max_tokens = min(_MAX_TOKENS, self._model.config.max_position_embeddings)
-        self._batch_tokens = _BATCH_TOKENS.get(self.device.partition(":")[0], _BATCH_TOKENS["cpu"])
+        self._tokenizer, model = _load(self.checkpoint, _DTYPES[dtype], self.device)
+        self._model = PackedBart(model)
+        self.max_tokens = min(_MAX_TOKENS, model.config.max_position_embeddings)
+        kind = self.device.partition(":")[0]
+        self._batch_tokens, self._held_bytes = _ROOM.get(kind, _ROOM["cpu"])
 
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[float]:
         """BARTScore of each target given its source: mean natural-log probability per token, below 0.
@@ -138,7 +135,7 @@ class BartScorer:
             targets_of[source].append(target)
         sums: dict[tuple[str, str], float] = {}
         with torch.inference_mode():
-            for block in _blocks(sorted(targets_of, key=lambda s: len(texts[s].ids)), texts):
+            for block in self._blocks(list(targets_of), texts):
                 jobs = [(source, target) for source in block for target in targets_of[source]]
                 sums.update(self._scored(block, jobs, texts))
         return [PairScore(sums[s, t], len(texts[t].ids), texts[s].truncated, texts[t].truncated) for s, t in pairs]
@@ -146,16 +143,21 @@ class BartScorer:
     def _scored(
         self, sources: Sequence[str], jobs: list[tuple[str, str]], texts: dict[str, _Tokens]
     ) -> dict[tuple[str, str], float]:
-        """Sum of log-probabilities of each job, a (source, target) pair."""
-        states = self._encoded(sources, texts)
-        jobs.sort(key=lambda job: (len(texts[job[1]].ids), job[0]))
-        result: dict[tuple[str, str], float] = {}
-        for batch, sums in self._batches(
-            jobs,
-            lambda job: len(texts[job[0]].ids) + len(texts[job[1]].ids),
-            lambda batch: self._decoded(batch, states, texts),
+        """Sum of log-probabilities of each job, a (source, target) pair; the jobs of one source stand together."""
+        encoded: dict[str, EncodedSource] = {}
+        for batch, found in self._batches(
+            sources,
+            lambda source: len(texts[source].ids),
+            lambda batch: self._model.encoded([texts[source].ids for source in batch]),
         ):
-            result.update(zip(batch, sums, strict=True))
+            encoded.update(zip(batch, found, strict=True))
+        result: dict[tuple[str, str], float] = {}
+        for pairs, sums in self._batches(
+            jobs,
+            lambda job: len(texts[job[1]].ids),
+            lambda pairs: self._model.sums([(encoded[source], texts[target].ids) for source, target in pairs]),
+        ):
+            result.update(zip(pairs, sums, strict=True))
         return result
 
     def _tokenized(self, texts: set[str]) -> dict[str, _Tokens]:
@@ -170,70 +172,20 @@ class BartScorer:
             result[text] = _Tokens(ids, truncated)
         return result
 
-    def _encoded(self, sources: Sequence[str], texts: dict[str, _Tokens]) -> dict[str, Tensor]:
-        """Encoder output of each source, without padding."""
-
-        def work(batch: Sequence[str]) -> list[Tensor]:
-            ids, mask = self._padded([texts[source].ids for source in batch])
-            states = self._model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
-            return [state[: len(texts[source].ids)] for state, source in zip(states, batch, strict=True)]
-
-        result: dict[str, Tensor] = {}
-        for batch, states in self._batches(sources, lambda source: len(texts[source].ids), work):
-            result.update(zip(batch, states, strict=True))
-        return result
-
-    def _decoded(
-        self, batch: Sequence[tuple[str, str]], states: dict[str, Tensor], texts: dict[str, _Tokens]
-    ) -> list[float]:
-        """Sum of log-probabilities of each target of the batch."""
-        sources = list(dict.fromkeys(source for source, _ in batch))
-        rows = torch.tensor([sources.index(source) for source, _ in batch], device=self.device)
-        encoder = pad_sequence([states[source] for source in sources], batch_first=True)
-        encoder_mask = self._padded([texts[source].ids for source in sources])[1]
-        labels, mask = self._padded([texts[target].ids for _, target in batch])
-        start = torch.full_like(labels[:, :1], self._model.config.decoder_start_token_id)
-        # Padding stands on the right, where a causal decoder cannot see it: no decoder mask is needed.
-        hidden = self._model.get_decoder()(
-            input_ids=torch.cat([start, labels[:, :-1]], dim=1),
-            encoder_hidden_states=encoder[rows],
-            encoder_attention_mask=encoder_mask[rows],
-            past_key_values=self._cross_attention(encoder, rows),
-            use_cache=False,
-        ).last_hidden_state
-        where = mask.bool()
-        log_probs = self._log_probs(hidden[where], labels[where])
-        owner = where.nonzero()[:, 0]
-        sums = torch.zeros(len(batch), dtype=torch.float64, device=self.device)
-        return list(sums.index_add(0, owner, log_probs.double()).tolist())
-
-    def _cross_attention(self, encoder: Tensor, rows: Tensor) -> EncoderDecoderCache:
-        """Keys and values of every decoder layer: projected once per source, then handed to each of its targets."""
-        cross = DynamicCache()
-        for index, layer in enumerate(self._model.get_decoder().layers):
-            attention = layer.encoder_attn
-            keys, values = (
-                project(encoder).unflatten(-1, (-1, attention.head_dim)).transpose(1, 2)[rows]
-                for project in (attention.k_proj, attention.v_proj)
-            )
-            cross.update(keys, values, index)
-        return EncoderDecoderCache(DynamicCache(), cross)
-
-    def _log_probs(self, hidden: Tensor, labels: Tensor) -> Tensor:
-        """Log-probability of each label, a slice of the positions at a time."""
-        bias = self._model.final_logits_bias[0]
-        parts: list[Tensor] = []
-        for part in torch.arange(len(labels), device=labels.device).split(max(1, _LOGITS // len(bias))):
-            logits = linear(hidden[part], self._model.lm_head.weight, bias).float()
-            parts.append(-cross_entropy(logits, labels[part], reduction="none"))
-        return torch.cat(parts)
-
-    def _padded(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
-        """Token ids padded on the right, and the mask that is 1 where they are real."""
-        pad = self._model.config.pad_token_id
-        ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=pad)
-        mask = pad_sequence([torch.ones(len(row), dtype=torch.long) for row in rows], batch_first=True)
-        return ids.to(self.device), mask.to(self.device)
+    def _blocks(self, sources: Sequence[str], texts: dict[str, _Tokens]) -> Iterator[list[str]]:
+        """Sources, few enough to hold what the decoder needs of them."""
+        room = self._held_bytes // self._model.memory_per_token
+        block: list[str] = []
+        tokens = 0
+        for source in sources:
+            length = len(texts[source].ids)
+            if block and tokens + length > room:
+                yield block
+                block, tokens = [], 0
+            block.append(source)
+            tokens += length
+        if block:
+            yield block
 
     def _batches(
         self,
@@ -241,13 +193,13 @@ class BartScorer:
         length: Callable[[_Job], int],
         work: Callable[[Sequence[_Job]], list[_Result]],
     ) -> Iterator[tuple[Sequence[_Job], list[_Result]]]:
-        """Works through jobs (short ones first) in batches within the budget, which halves when memory runs out."""
+        """Works through jobs in batches within the budget of tokens, which halves when memory runs out."""
         at = 0
         while at < len(jobs):
-            end, longest = at, 0
+            end, tokens = at, 0
             while end < len(jobs):
-                longest = max(longest, length(jobs[end]))
-                if end > at and (end - at + 1) * longest > self._batch_tokens:
+                tokens += length(jobs[end])
+                if end > at and tokens > self._batch_tokens:
                     break
                 end += 1
             batch = jobs[at:end]
@@ -332,21 +284,6 @@ def _check(checkpoint: Checkpoint, config: Any) -> None:
                 f"模型 {checkpoint.name} 是旧版本（{field} 为 {getattr(config, field)}，应为 {expected}）；"
                 f"请删除 {checkpoint.folder} 后重新获取。",
             )
-
-
-def _blocks(sources: Sequence[str], texts: dict[str, _Tokens]) -> Iterator[list[str]]:
-    """Sources of similar length, few enough to hold their encoder output; ``sources`` comes sorted by length."""
-    block: list[str] = []
-    tokens = 0
-    for source in sources:
-        length = len(texts[source].ids)
-        if block and (tokens + length > _BLOCK_TOKENS or length > 1.25 * len(texts[block[0]].ids) + 16):
-            yield block
-            block, tokens = [], 0
-        block.append(source)
-        tokens += length
-    if block:
-        yield block
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

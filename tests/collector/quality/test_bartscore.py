@@ -81,14 +81,13 @@ def test_strange_texts_get_a_score(scorer: BartScorer, text: str) -> None:
 
 
 def test_every_source_is_encoded_once(scorer: BartScorer, monkeypatch: pytest.MonkeyPatch) -> None:
-    encoder, seen = scorer._model.get_encoder(), []
-    forward = encoder.forward
+    encoded, seen = scorer._model.encoded, []
 
-    def counting(*args: object, **kwargs: object) -> object:
-        seen.append(kwargs["input_ids"].shape[0])
-        return forward(*args, **kwargs)
+    def counting(sources: list[list[int]]) -> object:
+        seen.append(len(sources))
+        return encoded(sources)
 
-    monkeypatch.setattr(encoder, "forward", counting)
+    monkeypatch.setattr(scorer._model, "encoded", counting)
     scorer.score_pairs([(s, t) for s in EN[:3] for t in EN] * 2)
     assert sum(seen) == 3
 
@@ -105,16 +104,15 @@ def test_out_of_memory_halves_the_batch(
     byte_checkpoint: Path, alone: dict[tuple[str, str], float], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     scorer = BartScorer(str(byte_checkpoint))
-    decoder, sizes = scorer._model.get_decoder(), []
-    forward = decoder.forward
+    sums, sizes = scorer._model.sums, []
 
-    def small_memory(*args: object, **kwargs: object) -> object:
-        sizes.append(kwargs["input_ids"].shape[0])
+    def small_memory(jobs: list[object]) -> object:
+        sizes.append(len(jobs))
         if sizes[-1] > 2:
             raise error
-        return forward(*args, **kwargs)
+        return sums(jobs)
 
-    monkeypatch.setattr(decoder, "forward", small_memory)
+    monkeypatch.setattr(scorer._model, "sums", small_memory)
     pairs = list(alone)
     assert [s.mean for s in scorer.score_pairs(pairs)] == pytest.approx([alone[p] for p in pairs], abs=1e-4)
     assert sizes[0] > 2
@@ -126,7 +124,7 @@ def test_not_even_one_pair_fits(byte_checkpoint: Path, monkeypatch: pytest.Monke
     def full(*_args: object, **_kwargs: object) -> None:
         raise torch.OutOfMemoryError("full")
 
-    monkeypatch.setattr(scorer._model.get_decoder(), "forward", full)
+    monkeypatch.setattr(scorer._model, "sums", full)
     with pytest.raises(ScorerError, match="memory") as caught:
         scorer.score(EN[:3], EN[:3])
     assert "内存" in caught.value.zh
@@ -138,7 +136,7 @@ def test_other_errors_are_not_swallowed(byte_checkpoint: Path, monkeypatch: pyte
     def broken(*_args: object, **_kwargs: object) -> None:
         raise RuntimeError("shape mismatch")
 
-    monkeypatch.setattr(scorer._model.get_decoder(), "forward", broken)
+    monkeypatch.setattr(scorer._model, "encoded", broken)
     with pytest.raises(RuntimeError, match="shape"):
         scorer.score(["a"], ["b"])
 

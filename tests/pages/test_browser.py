@@ -19,6 +19,7 @@ from pages._ui import export, i18n
 from tests.fakes.sample_store import configuration_id
 
 sync_api = pytest.importorskip("playwright.sync_api")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -191,4 +192,17 @@ def test_a_link_may_name_a_configuration(server: str, browser: sync_api.Browser)
     visitor.expect_page(EN["nav.runs"])
     chosen = visitor.page.get_by_role("combobox", name=EN["filter.configuration"])
     sync_api.expect(chosen).to_have_value(configuration_id("gemma2:9b-instruct-q4_K_M"))
+    visitor.leave()
+
+
+def test_no_page_has_a_serious_accessibility_violation(server: str, browser: sync_api.Browser) -> None:
+    visitor, found = Visitor(browser, server), []
+    for place, name in [("", PAGES[0]), *((name, name) for name in PAGES[1:])]:
+        visitor.go(f"/{place}?run=run-00000" if place == "runs" else f"/{place}")
+        visitor.expect_page(EN[f"nav.{name}"])
+        for violation in axe.Axe().run(visitor.page).response["violations"]:
+            if violation["impact"] in ("serious", "critical"):
+                nodes = [node["html"][:200] for node in violation["nodes"][:3]]
+                found.append(f"{name}: {violation['id']} ({violation['help']}): {nodes}")
+    assert found == []
     visitor.leave()

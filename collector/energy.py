@@ -11,7 +11,8 @@ one. The counter is the figure, the trapezoid the check (and the figure where th
   the lag of a reading behind the tick it shows. Without a baseline P_idle is 0, which widens the interval.
   A figure that rests on power readings alone adds their scatter (:meth:`Curve.scatter_j`): some GPUs look at their
   power for 25 ms of every 100 ms;
-* gain: ``g E``, with g = 5 % until the sensor is calibrated, read as a systematic half-width and not as a sigma;
+* gain: ``g E``, with g = 5 % until the sensor is calibrated and the fit's own half-width afterwards, read as a
+  systematic half-width and not as a sigma;
 * baseline: ``1.96 u_b`` with ``u_b = standard error * duration``; it belongs to the net energy and is added to the
   gross one too, so that one half-width serves both.
 
@@ -180,10 +181,16 @@ def _gain_j(readings: list[_Reading], gain_uncertainty: float) -> float:
     return math.hypot(
         *(
             (reading.energy_j or 0.0)
-            * (ESTIMATE_GAIN_UNCERTAINTY if reading.source.tier == "estimated" else gain_uncertainty)
+            * _gain_uncertainty(reading.source, gain_uncertainty)
             for reading in readings
         )
     )
+
+
+def _gain_uncertainty(source: Source, uncalibrated: float) -> float:
+    if source.gain_uncertainty is not None:
+        return source.gain_uncertainty
+    return ESTIMATE_GAIN_UNCERTAINTY if source.tier == "estimated" else uncalibrated
 
 
 class _Interval(NamedTuple):

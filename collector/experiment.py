@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from collector.errors import ExperimentError, UsageError
 from collector.experiment_errors import explain
 from collector.ollama_types import check_options
+from collector.telemetry.meter import parse_meter
 
 __all__ = [
     "LOADS", "EngineTable", "Experiment", "Generation", "ModelEntry", "Protocol", "Quality", "RatingTable",
@@ -94,11 +95,23 @@ class Generation(_Table):
 
 
 class Telemetry(_Table):
-    """Sampling rates and the stated assumption of the estimate."""
+    """Sampling rates, the stated assumption of the estimate, a wall meter."""
 
     rate_hz: Annotated[float, Field(gt=0, le=50)] = 10.0
     gpu_rate_hz: Annotated[float, Field(gt=0, le=20)] = 20.0
     watts_per_core: Annotated[float, Field(gt=0, le=200)] | None = None
+    meter: Name | None = None
+    """A wall meter in the local network: ``shelly:192.168.1.20``, ``tasmota:192.168.1.21``."""
+
+    @field_validator("meter")
+    @classmethod
+    def _local_meter(cls, meter: str | None) -> str | None:
+        if meter is not None:
+            try:
+                parse_meter(meter)
+            except UsageError as error:
+                raise ValueError(error.en) from error
+        return meter
 
 
 class Protocol(_Table):

@@ -304,7 +304,7 @@ def _measure(run: _Run, campaign: Campaign, progress_factory: Callable[[int], Pr
     work = _pending(run.store, campaign.campaign_id, run.cases)
     telemetry = run.experiment.telemetry
     sampler = Sampler(rate_hz=telemetry.rate_hz, gpu_rate_hz=telemetry.gpu_rate_hz,
-                      watts_per_core=telemetry.watts_per_core)  # fmt: skip
+                      watts_per_core=telemetry.watts_per_core, meter=telemetry.meter)  # fmt: skip
     with progress_factory(sum(len(cells) for _, cells in work)) as progress:
         try:
             capabilities = sampler.start()

@@ -13,7 +13,9 @@ from collector.telemetry.process import ProcessSensor
 from collector.telemetry.rapl import RaplSensor
 from collector.telemetry.sampler import Quality, Sampler, quality
 from collector.telemetry.sensor import Sensor
+from collector.telemetry.shelly import ShellySensor
 from collector.telemetry.system import SystemSensor
+from collector.telemetry.tasmota import TasmotaSensor
 from collector.telemetry.types import Capability, EnergyResult, GpuSample, IdleBaseline, Sample, Scope, Tier
 
 __all__ = [
@@ -22,4 +24,6 @@ __all__ = [
 ]  # fmt: skip
 
 # Counters come first: they are read closest to the sample's stamp.
-SENSORS: tuple[type[Sensor], ...] = (RaplSensor, ProcessSensor, SystemSensor, NvmlSensor, EstimateSensor)
+SENSORS: tuple[type[Sensor], ...] = (
+    RaplSensor, ProcessSensor, SystemSensor, NvmlSensor, ShellySensor, TasmotaSensor, EstimateSensor,
+)  # fmt: skip

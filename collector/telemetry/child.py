@@ -196,7 +196,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the collector's to handle
     config = json.loads(sys.argv[1])
     granted = be_prompt()
-    options = SensorOptions(Path(config["sysfs"]), config["nvml_library"], config["watts_per_core"])
+    options = SensorOptions(
+        Path(config["sysfs"]), config["nvml_library"], config["watts_per_core"], config["meter"]
+    )
     sensors = [kind(options) for kind in SENSORS]
     outbox = Outbox(FileIO(sys.stdout.fileno(), "w", closefd=False))
     own = Capability(

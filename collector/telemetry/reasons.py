@@ -62,6 +62,10 @@ REASONS: Final[dict[str, Reason]] = {
         "check its address and that this machine is in the same network: curl {url}",
         "请检查地址，并确认本机与电表在同一网络：curl {url}",
     ),
+    "meter_public": Reason(
+        "the meter's name {host} stands for {address}, which is not in a private network", "电表名称 {host} 指向 {address}，不在本地网络中",
+        "give the meter's address in your own network", "请填写电表在本地网络中的地址",
+    ),
     "meter_denied": Reason(
         "the meter at {address} asks for a password", "位于 {address} 的电表要求密码",
         "switch off the password of the meter's local web interface: passwords are neither taken nor stored here",
@@ -77,6 +81,7 @@ REASONS: Final[dict[str, Reason]] = {
     "meter_coarse_counter": Reason(
         "the meter's energy counter moves in steps of {step_j:.0f} J, too coarse for single answers; its power is integrated instead",
         "电表的电能计数器步长为 {step_j:.0f} J，对单个回答过粗；改为对功率积分",
+        "on a Tasmota plug: EnergyRes 5", "Tasmota 插座可执行：EnergyRes 5",
     ),
     "meter_slow_counter": Reason(
         "the meter's energy counter stood still for {seconds:.0f} s at start-up; its power is integrated instead",

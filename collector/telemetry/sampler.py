@@ -12,14 +12,16 @@ import subprocess
 import sys
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from collector.errors import SensorError
-from collector.telemetry.types import Capability, Sample
+from collector.telemetry.meter import POLL_S, parse_meter
+from collector.telemetry.types import Capability, Factor, Sample
 from collector.telemetry.wire import decode
 
 __all__ = ["GPU_RATE_HZ", "RATE_HZ", "Quality", "Sampler", "probe", "quality"]
@@ -29,6 +31,7 @@ GPU_RATE_HZ = 20.0  # NVML's safe floor of 50 ms; faster is not offered
 _ROOT = Path(__file__).resolve().parents[2]
 _START_LIMIT_S = 30.0
 _STOP_LIMIT_S = 3.0
+_METER_ANSWER_S = 0.3  # what a meter on a wireless network usually takes at most
 _MARGIN_S = 0.5  # around a window: driver stamps lag behind the sample that carries them
 
 
@@ -55,12 +58,15 @@ class Sampler:
         sysfs: root of sysfs (another one only in tests).
         nvml_library: path of the NVML library, None for the driver's own.
         watts_per_core: assumption of the energy estimate, None for its default.
+        meter: a wall meter, e.g. ``shelly:192.168.1.20``; None without one.
+        calibrations: factors by sensor; they are added to the capability rows of its energy.
         history_s: how far back samples are kept; must exceed the longest request.
     """
 
     def __init__(
         self, *, rate_hz: float = RATE_HZ, gpu_rate_hz: float = GPU_RATE_HZ, sysfs: Path = Path("/sys"),
-        nvml_library: str | None = None, watts_per_core: float | None = None, history_s: float = 3600.0,
+        nvml_library: str | None = None, watts_per_core: float | None = None, meter: str | None = None,
+        calibrations: Mapping[str, Sequence[Factor]] | None = None, history_s: float = 3600.0,
     ) -> None:  # fmt: skip
         if not 0.1 <= rate_hz <= 1000 or not 0.1 <= gpu_rate_hz <= GPU_RATE_HZ:
             raise SensorError(
@@ -71,7 +77,11 @@ class Sampler:
         self.capabilities: list[Capability] = []
         config = {"rate_hz": rate_hz, "gpu_rate_hz": gpu_rate_hz, "sysfs": str(sysfs)}
         config |= {"nvml_library": nvml_library, "watts_per_core": watts_per_core}
+        config["meter"] = meter
+        if meter is not None:
+            parse_meter(meter)  # a wrong one is refused here and not in the process
         self._config = json.dumps(config)
+        self._calibrations = calibrations or {}
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
         self._pids: list[int] = []
@@ -133,8 +143,8 @@ class Sampler:
             return fresh
 
     def between(self, t0_ns: int, t1_ns: int, margin_s: float = _MARGIN_S) -> list[Sample]:
-        """Samples of the window and ``margin_s`` around it, and at least one either side."""
-        margin_ns = round(margin_s * 1e9)
+        """Samples of the window and ``margin_s`` around it (more for a slow meter), and at least one either side."""
+        margin_ns = round(max(margin_s, self._meter_lag_s() * 2 if margin_s else 0.0) * 1e9)
         with self._arrived:
             kept = self._history
             first = min(bisect_left(kept, t0_ns - margin_ns, key=_stamp), bisect_right(kept, t0_ns, key=_stamp) - 1)
@@ -147,10 +157,15 @@ class Sampler:
         lag_s = max((min(row.update_period_s or 0.0, _MARGIN_S) for row in counters), default=0.0)
         if any(row.field == "gpu_energy_j" for row in counters):
             lag_s += 1.0 / self.gpu_rate_hz  # the tick that we wait for may have gone without its GPU reading
-        needed_ns = t_ns + round(lag_s * 1e9)
+        needed_ns = t_ns + round(max(lag_s, self._meter_lag_s()) * 1e9)
         with self._arrived:
             self._arrived.wait_for(lambda: self._last_full_ns() >= needed_ns or not self._heard, timeout_s)
             return self._last_full_ns() >= needed_ns
+
+    def _meter_lag_s(self) -> float:
+        """How far the answer of a wall meter may lag behind the moment that it is needed for; 0 without one."""
+        works = any(row.status == "ok" and row.field.startswith("machine_") for row in self.capabilities)
+        return POLL_S + 1.0 / self.rate_hz + _METER_ANSWER_S if works else 0.0
 
     @staticmethod
     def quality(samples: Sequence[Sample], t0_ns: int, t1_ns: int, rate_hz: float = RATE_HZ) -> Quality:
@@ -223,7 +238,7 @@ class Sampler:
                     self._since_start += 1
                     self._forget(message.t_ns)
                 else:
-                    self.capabilities = message
+                    self.capabilities = [_calibrated(row, self._calibrations) for row in message]
                 self._arrived.notify_all()
         with self._arrived:
             self._heard = False
@@ -242,17 +257,26 @@ def _stamp(sample: Sample) -> int:
     return sample.t_ns
 
 
+def _calibrated(row: Capability, calibrations: Mapping[str, Sequence[Factor]]) -> Capability:
+    """The row of a counter with its calibration; other rows as they are."""
+    factors = tuple(calibrations.get(row.sensor, ()))
+    if row.status != "ok" or row.tier != "counter" or not factors:
+        return row
+    return replace(row, tier="calibrated", calibrations=factors)
+
+
 def _python_path() -> list[str]:
     return [str(_ROOT), *(entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry)]
 
 
-def probe() -> list[Capability]:
+def probe(meter: str | None = None, calibrations: Mapping[str, Sequence[Factor]] | None = None) -> list[Capability]:
     """What the sensors of this machine can do, found by starting the sampler and ending it again.
 
     Raises:
         SensorError: the sampler gave no samples.
+        UsageError: ``meter`` is no address of a wall meter.
     """
-    with Sampler() as sampler:
+    with Sampler(meter=meter, calibrations=calibrations) as sampler:
         return list(sampler.capabilities)
 
 

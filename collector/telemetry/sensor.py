@@ -23,11 +23,13 @@ class SensorOptions:
         sysfs: root of sysfs (another one only in tests).
         nvml_library: path of the NVML library, None for the driver's own.
         watts_per_core: assumption of the estimate, None for its default.
+        meter: a wall meter, e.g. ``shelly:192.168.1.20``; None without one.
     """
 
     sysfs: Path = Path("/sys")
     nvml_library: str | None = None
     watts_per_core: float | None = None
+    meter: str | None = None
 
 
 class Sensor(ABC):

@@ -15,7 +15,7 @@ import numpy as np
 
 from collector.telemetry.estimate import FIELD as ESTIMATE_FIELD
 from collector.telemetry.estimate import watts_per_core
-from collector.telemetry.types import Capability, GpuSample, Sample, Scope, Tier
+from collector.telemetry.types import Capability, Factor, GpuSample, Sample, Scope, Tier
 
 __all__ = ["Curve", "Meter", "Part", "PowerPoint", "Source", "choose_meter", "counters", "power_series", "powers"]
 
@@ -43,6 +43,16 @@ class Source:
     counter: bool
     power: bool
     period_s: float  # update period of the counter, else of the power reading; 0 where unknown
+    factors: tuple[Factor, ...] = ()  # of its devices, once calibrated
+
+    @property
+    def gain_uncertainty(self) -> float | None:
+        """Relative 95 % half-width of the gain by calibration, the widest device's; None until calibrated."""
+        return max((factor.gain_uncertainty for factor in self.factors), default=None)
+
+    def factor(self, device: str | None) -> tuple[float, float]:
+        """Gain and offset in watts of a device; 1 and 0 without a calibration."""
+        return next(((f.gain, f.offset_w) for f in self.factors if f.device == device), (1.0, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +79,9 @@ def _source(part: Part, capabilities: Iterable[Capability]) -> Source | None:
     if row is None:
         return None
     tier = row.tier or "counter"
-    return Source(part, row.sensor, tier, counter is not None, power is not None, row.update_period_s or 0.0)
+    return Source(
+        part, row.sensor, tier, counter is not None, power is not None, row.update_period_s or 0.0, row.calibrations
+    )
 
 
 def choose_meter(capabilities: Sequence[Capability]) -> Meter | None:
@@ -106,17 +118,22 @@ _COUNTER_PARTS: tuple[Part, ...] = ("machine", "gpu", "cpu", "process")
 class Curve:
     """Points in time order; a counter's are cumulative joules, otherwise they are watts.
 
+    The points are as the sensor gave them; gain and offset of a calibration apply to what is derived from them, so
+    that a reset is judged by the sensor's own figures.
+
     Attributes:
         stamps_ns: when the sensor was asked (the points may be fewer: a counter that had not moved adds none).
     """
 
     def __init__(
-        self, t_ns: Sequence[int], values: Sequence[float], stamps_ns: Sequence[int], *, counter: bool
-    ) -> None:
+        self, t_ns: Sequence[int], values: Sequence[float], stamps_ns: Sequence[int], *, counter: bool,
+        gain: float = 1.0, offset_w: float = 0.0,
+    ) -> None:  # fmt: skip
         self._origin_ns = t_ns[0] if t_ns else 0
         self._t = np.asarray([t - self._origin_ns for t in t_ns], dtype=np.float64) / 1e9
         self._values = np.asarray(values, dtype=np.float64)
         self._counter = counter
+        self._gain, self._offset_w = gain, offset_w
         self.stamps_ns = list(stamps_ns)
 
     def _at(self, t_ns: int) -> float:
@@ -141,10 +158,11 @@ class Curve:
         t0, t1 = self._at(t0_ns), self._at(t1_ns)
         edges = np.interp([t0, t1], self._t, self._values)
         if self._counter:
-            return float(edges[1] - edges[0])
+            return float(edges[1] - edges[0]) * self._gain + self._offset_w * (t1 - t0)
         inside = (self._t > t0) & (self._t < t1)
         t = np.concatenate(([t0], self._t[inside], [t1]))
-        return float(np.trapezoid(np.concatenate((edges[:1], self._values[inside], edges[1:])), t))
+        watt_s = float(np.trapezoid(np.concatenate((edges[:1], self._values[inside], edges[1:])), t))
+        return watt_s * self._gain + self._offset_w * (t1 - t0)
 
     def edge_s(self, t_ns: int) -> float:
         """Width of the uncertainty at an edge that lies between two points.
@@ -172,23 +190,29 @@ class Curve:
         if len(distinct) < 2:
             return 0.0
         scatter_w = float(np.sqrt(np.mean(np.diff(distinct) ** 2) / 2.0))
-        return scatter_w * (t1_ns - t0_ns) / 1e9 / math.sqrt(len(distinct))
+        return self._gain * scatter_w * (t1_ns - t0_ns) / 1e9 / math.sqrt(len(distinct))
 
     def slopes(self) -> list[tuple[int, int, float]]:
         """Mean power between neighbouring points of a counter: start, end, watts; none across a reset."""
         return [
-            (self._origin_ns + round(a * 1e9), self._origin_ns + round(b * 1e9), float(y - x) / float(b - a))
+            (
+                self._origin_ns + round(a * 1e9), self._origin_ns + round(b * 1e9),
+                float(y - x) / float(b - a) * self._gain + self._offset_w,
+            )
             for a, b, x, y in zip(self._t, self._t[1:], self._values, self._values[1:], strict=False)
             if y >= x and b > a
-        ]
+        ]  # fmt: skip
 
 
-def _curve(points: list[tuple[int, float, int]], *, counter: bool) -> Curve:
+def _curve(
+    points: list[tuple[int, float, int]], *, counter: bool, factor: tuple[float, float] = (1.0, 0.0)
+) -> Curve:
     """Builds a curve from (time of the value, value, time it was asked for)."""
     ordered: dict[int, float] = {}
     for t_ns, value, _ in sorted(points):
         ordered[t_ns] = value
-    return Curve(list(ordered), list(ordered.values()), [stamp for _, _, stamp in points], counter=counter)
+    return Curve(list(ordered), list(ordered.values()), [stamp for _, _, stamp in points], counter=counter,
+                 gain=factor[0], offset_w=factor[1])  # fmt: skip
 
 
 def _gpus(samples: Sequence[Sample]) -> dict[int, list[tuple[int, GpuSample]]]:
@@ -199,7 +223,7 @@ def _gpus(samples: Sequence[Sample]) -> dict[int, list[tuple[int, GpuSample]]]:
     return groups
 
 
-def _gpu_counter(readings: list[tuple[int, GpuSample]]) -> Curve:
+def _gpu_counter(source: Source, readings: list[tuple[int, GpuSample]]) -> Curve:
     """A GPU never stops drawing power: a reading equal to the one before says only that the counter had not ticked.
 
     Without the driver's stamp, the tick after such a reading lies somewhere between the two: in the middle, on average.
@@ -220,7 +244,7 @@ def _gpu_counter(readings: list[tuple[int, GpuSample]]) -> Curve:
             before_ns = None
     if held and (not points or held[-1][0] > points[-1][0]):
         points.append(held[-1])  # the counter stands still at the end: better than no point after the window
-    curve = _curve(points, counter=True)
+    curve = _curve(points, counter=True, factor=source.factor(readings[0][1].uuid))
     curve.stamps_ns = sorted(curve.stamps_ns + [stamp for _, _, stamp in held])
     return curve
 
@@ -228,34 +252,47 @@ def _gpu_counter(readings: list[tuple[int, GpuSample]]) -> Curve:
 def counters(source: Source, samples: Sequence[Sample], watts: float | None) -> list[Curve]:
     """The counter curves of a source, one per device; the estimate's is CPU seconds times watts per core."""
     if source.part == "gpu":
-        return [_gpu_counter(readings) for _, readings in sorted(_gpus(samples).items())]
+        return [_gpu_counter(source, readings) for _, readings in sorted(_gpus(samples).items())]
     name, factor = ("process_cpu_s", watts or 0.0) if source.part == "process" else (_COUNTER[source.part], 1.0)
-    values = ((sample.t_ns, getattr(sample, name)) for sample in samples)
-    return [_curve([(t, value * factor, t) for t, value in values if value is not None], counter=True)]
+    values = ((_moment(source, sample), getattr(sample, name)) for sample in samples)
+    points = [(t, value * factor, t) for t, value in values if value is not None]
+    return [_curve(points, counter=True, factor=source.factor(None))]
 
 
 def powers(source: Source, samples: Sequence[Sample]) -> list[Curve]:
     """The power curves of a source, one per device."""
     if source.part == "gpu":
         return [
-            _curve([(t, gpu.power_w, t) for t, gpu in readings if gpu.power_w is not None], counter=False)
+            _curve([(t, gpu.power_w, t) for t, gpu in readings if gpu.power_w is not None], counter=False,
+                   factor=source.factor(readings[0][1].uuid))
             for _, readings in sorted(_gpus(samples).items())
-        ]
-    points = [(s.t_ns, s.machine_power_w, s.t_ns) for s in samples if s.machine_power_w is not None]
-    return [_curve(points, counter=False)]
+        ]  # fmt: skip
+    asked = ((_moment(source, sample), sample.machine_power_w) for sample in samples)
+    return [_curve([(t, power_w, t) for t, power_w in asked if power_w is not None], counter=False)]
+
+
+def _moment(source: Source, sample: Sample) -> int:
+    """When the reading was true: a wall meter answers between two samples."""
+    return sample.t_ns if source.part != "machine" or sample.machine_t_ns is None else sample.machine_t_ns
+
+
+def _calibrated_w(source: Source, gpu: GpuSample) -> float:
+    gain, offset_w = source.factor(gpu.uuid)
+    return gain * (gpu.power_w or 0.0) + offset_w
 
 
 def _source_power(source: Source, samples: Sequence[Sample], watts: float | None) -> list[tuple[int, int, float]]:
     """Power of one source as (start, end, watts); a direct reading stands for the time since the one before."""
     if source.part == "gpu" and source.power:
         complete = [
-            (sample.t_ns, sum(gpu.power_w or 0.0 for gpu in sample.gpus))
+            (sample.t_ns, sum(_calibrated_w(source, gpu) for gpu in sample.gpus))
             for sample in samples
             if sample.gpus and all(gpu.power_w is not None for gpu in sample.gpus)
         ]
         starts = [complete[0][0], *(t for t, _ in complete)] if complete else []
         return [(start, t, value) for start, (t, value) in zip(starts, complete, strict=False)]
     if source.part == "machine" and source.power:
+        # at the sample's own stamp: this is for looking at, the energy uses the meter's moment
         return [(s.t_ns, s.t_ns, s.machine_power_w) for s in samples if s.machine_power_w is not None]
     curves = [curve.slopes() for curve in counters(source, samples, watts)]
     if len(curves) == 1:

@@ -116,3 +116,12 @@ def test_any_settings_end_in_an_experiment_or_one_sentence(settings: dict[str, o
         parse_experiment(settings, "x.toml")
     except ExperimentError as error:
         assert "x.toml" in error.en
+
+
+def test_a_wall_meter_lies_in_the_local_network() -> None:
+    table = {"models": ["a"], "telemetry": {"meter": "shelly:192.168.1.20"}}
+    assert parse_experiment(table, "x.toml").telemetry.meter == "shelly:192.168.1.20"
+    for wrong in ("shelly:8.8.8.8", "kasa:192.168.1.20", "shelly:me:secret@192.168.1.20"):
+        with pytest.raises(ExperimentError, match=r"x.toml: \[telemetry\] meter") as caught:
+            parse_experiment({**table, "telemetry": {"meter": wrong}}, "x.toml")
+        assert "secret" not in str(caught.value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["LOAD_RANGES", "LOAD_TOKENS", "LoadRange", "han_characters", "token_estimate"]
+__all__ = ["LOAD_RANGES", "LOAD_TOKENS", "LoadRange", "han_characters", "nearest_load", "token_estimate"]
 
 # Ideographs, their punctuation and full-width forms: written without spaces, so they are counted one by one.
 _HAN = re.compile(r"[\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef]")
@@ -57,3 +57,14 @@ def token_estimate(text: str) -> int:
     """
     words = len(_HAN.sub(" ", text).split())
     return round(0.7 * han_characters(text) + 1.3 * words)
+
+
+def nearest_load(text: str) -> str:
+    """The load in whose range a prompt is, or the nearest one; between two the shorter."""
+    tokens = token_estimate(text)
+
+    def distance(load: str) -> int:
+        low, high = LOAD_TOKENS[load]
+        return max(low - tokens, tokens - (tokens if high is None else high), 0)
+
+    return min(LOAD_TOKENS, key=distance)

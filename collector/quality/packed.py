@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, linear, scaled_dot_product_attention
+from torch.nn.functional import linear, scaled_dot_product_attention
 
 __all__ = ["EncodedSource", "PackedBart"]
 
-_LOGITS = 1 << 23  # logits computed at once (32 MiB in float32): more do not stay in a CPU's cache
+_VOCABULARY_SLICE = 2048  # the logits of a batch over this many words stay in a CPU's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +93,17 @@ class PackedBart:
         return normed
 
     def _log_probs(self, hidden: Tensor, labels: Tensor) -> Tensor:
-        """Log-probability of each label, a slice of the positions at a time."""
+        """Log-probability of each label: its logit less the logsumexp, taken over one slice of the vocabulary at a time."""
         weight = self._model.lm_head.weight
-        size = max(1, _LOGITS // len(weight))
-        parts = [
-            -cross_entropy(linear(states, weight, self._bias).float(), wanted, reduction="none")
-            for states, wanted in zip(hidden.split(size), labels.split(size), strict=True)
-        ]
-        return torch.cat(parts)
+        own = (hidden * weight[labels]).sum(1, dtype=torch.float32)
+        if self._bias is not None:
+            own = own + self._bias[labels]
+        total = torch.full_like(own, -torch.inf)
+        for at in range(0, len(weight), _VOCABULARY_SLICE):
+            part = slice(at, at + _VOCABULARY_SLICE)
+            logits = linear(hidden, weight[part], None if self._bias is None else self._bias[part])
+            total = torch.logaddexp(total, logits.float().logsumexp(1))
+        return own - total
 
 
 def _spans(lengths: Sequence[int]) -> Iterator[slice]:

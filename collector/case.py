@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import logging
 import statistics
 import time
-import uuid
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
-from collector import energy
-from collector.campaign import cell_key, configuration_row
+from collector.baseline import Baselines
+from collector.batches import Batch, groups
+from collector.breaker import Breaker
+from collector.campaign import cell_key
+from collector.conditions import Conditions
+from collector.cooling import cool_down
 from collector.errors import EngineError
-from collector.measure import Answer, Loaded, MeasuringBench, chat_request, limits, measure_answer, remeasure
-from collector.ollama_wire import same_model
-from collector.plan import Case, Cell, check_context
-from collector.telemetry.types import IdleBaseline
+from collector.loading import interrupted, load_model, prepare
+from collector.measure import Answer, Asked, Context, MeasuringBench, ask, chat_request, finish, limits, remeasure
+from collector.plan import Case, Cell
+from collector.record import Op, Record, event, insert, update
 from collector.timing import derive
+from collector.validity import History, Loaded
 from db import Store
 
-__all__ = ["CaseReport", "record_event", "run_case"]
+__all__ = ["CaseReport", "CaseTools", "record_event", "run_case"]
 
-log = logging.getLogger(__name__)
-
-_WARMUP_CV = 0.05
-_WARMUP_TOKENS = 32
-_FAULTS_IN_A_ROW = 3  # so many cells without an answer park the model's case
+_WARMUP_CV: Final = 0.05
+_WARMUP_TOKENS: Final = 32
+_THERMAL: Final = {"throttled", "temperature_drift"}
 
 
 @dataclass
@@ -38,212 +40,238 @@ class CaseReport:
     failed: int = 0
     left: int = 0
     stopped: str | None = None
-    """Why cells are left: ``time``, ``faults``, ``aborted`` or None."""
+    """Why cells are left: ``time``, ``faults`` (the model is parked), ``engine`` (it did not come back) or None."""
     faults: list[str] = field(default_factory=list)
 
 
-def record_event(store: Store, campaign_id: str | None, kind: str, name: str, detail: str | None, run_id: str | None = None) -> None:  # fmt: skip
-    """Writes one row of ``events``."""
-    with store.write() as writer:
-        writer.insert("events", [{
-            "event_id": uuid.uuid4().hex[:20], "at": datetime.now(UTC), "campaign_id": campaign_id, "run_id": run_id,
-            "kind": kind, "name": name, "detail": detail,
-        }])  # fmt: skip
+@dataclass(frozen=True)
+class CaseTools:
+    """What a campaign lends to its cases.
 
-
-def load_model(bench: MeasuringBench, case: Case, environment: dict[str, str], source: str) -> tuple[Loaded, dict[str, Any]]:  # fmt: skip
-    """Loads the case's model with its fixed options and reads how the engine really placed it.
-
-    Returns:
-        the loaded model, and its row for the configurations table.
-
-    Raises:
-        EngineError: the model cannot be loaded; ModelMissing when the engine does not have it.
-        ExperimentError: an item does not fit the context that the model was trained for.
+    Attributes:
+        make_bench: gives the bench with the engine as it runs now; called again after a restart.
+        restart: a new process of the engine; raises EngineError when it does not come back.
+        on_answer: told every attempt, for the progress display.
     """
-    client, experiment, tag = bench.client, bench.experiment, case.model.tag
-    details = client.show(tag)
-    known = next((m for m in client.tags() if same_model(m.name, tag)), None)
-    asked = int(case.model.options.get("num_ctx", experiment.generation.num_ctx))  # type: ignore[arg-type]
-    # a server lowers a larger context in silence; asking for what it can give keeps the record true
-    num_ctx = min(asked, details.context_length_trained or asked)
-    check_context(experiment, [c.item for c in case.cells], num_ctx, source)
-    options = {**experiment.generation.options(), **case.model.options, "num_ctx": num_ctx}
-    loaded = client.load(tag, options, keep_alive=-1, timeout_s=experiment.protocol.load_timeout_s)
-    _interrupted(loaded.fault)
-    if loaded.fault:
-        raise EngineError(f"{tag} could not be loaded: {loaded.fault_detail or loaded.fault}.",
-                          f"无法加载 {tag}：{loaded.fault_detail or loaded.fault}。")  # fmt: skip
-    row = configuration_row(
-        case.model, details, known.digest if known else None, known.size_bytes if known else None, options,
-        bench.engine_name, bench.engine_version, environment,
-    )  # fmt: skip
-    placed = next((m for m in client.ps() if same_model(m.name, tag)), None)
-    return Loaded(
-        configuration_id=row["configuration_id"], model=tag, options=options,
-        effective_context_length=placed.context_length if placed else None,
-        memory_bytes=placed.size_bytes if placed else None, vram_bytes=placed.size_vram_bytes if placed else None,
-    ), row  # fmt: skip
+
+    make_bench: Callable[[], MeasuringBench]
+    restart: Callable[[], None]
+    record: Record
+    conditions: Conditions
+    breaker: Breaker
+    on_answer: Callable[[Answer], None]
 
 
-def warm_up(bench: MeasuringBench, loaded: Loaded, cells: Sequence[Cell]) -> None:
-    """Short answers until the decode rate is stable (CV below 5 % over three) or the limit is reached."""
-    protocol = bench.experiment.protocol
-    least, most = int(protocol.value("warmup_min")), int(protocol.value("warmup_max"))
-    rates: list[float] = []
-    for number in range(most):
-        item = cells[number % len(cells)].item
-        prompt = f"[warm-{number:03d}]\n{item.prompt}"
-        request = chat_request(bench.experiment, loaded, prompt, number, _WARMUP_TOKENS)
-        outcome = bench.client.chat(request, limits(bench.experiment))
-        _interrupted(outcome.fault)
-        rate = None if outcome.fault else derive(outcome).decode_tokens_per_s
-        if rate:
-            rates.append(rate)
-        last = rates[-3:]
-        stable = len(last) == 3 and statistics.stdev(last) / statistics.mean(last) < _WARMUP_CV
-        if number + 1 >= least and (stable or least == most):
-            return
+def record_event(store: Store, campaign_id: str | None, kind: str, name: str, detail: str | None) -> None:
+    """Writes one row of ``events`` where there is no campaign's record."""
+    with store.write() as writer:
+        writer.insert("events", event(campaign_id, kind, name, detail).rows)
 
 
-def idle_baseline(bench: MeasuringBench) -> IdleBaseline | None:
-    """Power while nothing is asked, with the model loaded; None when no sensor gives one or the protocol skips it."""
-    seconds = bench.experiment.protocol.value("baseline_s")
-    if seconds <= 0:
-        return None
-    start_ns = time.monotonic_ns()
-    time.sleep(seconds)
-    end_ns = time.monotonic_ns()
-    bench.sampler.wait_until(end_ns)
-    samples = bench.sampler.between(start_ns, end_ns)
-    return energy.idle_baseline(samples, start_ns, end_ns, bench.capabilities)
-
-
-def _store_answer(store: Store, answer: Answer, attempt: int, again: bool) -> None:
+def _answer_ops(answer: Answer, again: bool) -> list[Op]:
     aborted = answer.fault == "aborted"
     state = "planned" if again or aborted else "done" if answer.fault is None else "failed"
     run = answer.run
-    with store.write() as writer:
-        writer.insert("runs", [run])
-        if answer.samples:
-            writer.insert("samples", answer.samples)
-        if answer.fault:
-            writer.insert("events", [{
-                "event_id": uuid.uuid4().hex[:20], "at": datetime.now(UTC), "campaign_id": run["campaign_id"],
-                "run_id": run["run_id"], "kind": "fault", "name": answer.fault, "detail": run["fault_detail"],
-            }])  # fmt: skip
-        writer.update(
-            "cells", {"cell_id": run["cell_id"]}, {"state": state, "attempts": attempt, "reason": answer.fault}
-        )
-        writer.update("campaigns", {"campaign_id": run["campaign_id"]}, {"heartbeat_at": datetime.now(UTC)})
+    ops = [insert("runs", run), insert("samples", *answer.samples)]
+    if answer.fault:
+        ops.append(event(run["campaign_id"], "fault", answer.fault, run["fault_detail"], run["run_id"]))
+    cell = {"state": state, "attempts": run["attempt"], "reason": answer.fault}
+    return [*ops, update("cells", {"cell_id": run["cell_id"]}, cell)]
 
 
 class _Case:
     """A case being measured: the bench as it stands now, and how it is put right after a fault."""
 
-    def __init__(
-        self, make_bench: Callable[[], MeasuringBench], restart: Callable[[], None], store: Store, loaded: Loaded,
-        on_answer: Callable[[Answer], None],
-    ) -> None:  # fmt: skip
-        self.make_bench, self.restart, self.store, self.loaded = make_bench, restart, store, loaded
-        self.on_answer = on_answer
-        self.bench = make_bench()
-        self.baseline: IdleBaseline | None = None
+    def __init__(self, tools: CaseTools, case: Case, report: CaseReport) -> None:
+        self.tools, self.case, self.report = tools, case, report
+        self.bench = tools.make_bench()
+        self.protocol = self.bench.experiment.protocol
+        self.history = History()
+        self.case_flags: tuple[str, ...] = ()
+        self.baselines = Baselines("")
+        self.loaded: Loaded
+        self.load_row: dict[str, Any] | None = None
+
+    def open(self, environment: dict[str, str], source: str, cells: Sequence[Cell], *, fresh: bool) -> None:
+        """Everything before the first answer."""
+        wanted, row = prepare(self.bench, self.case, environment, source)
+        with self.tools.record.store.write() as writer:  # not put off: runs without their configuration say nothing
+            writer.upsert("configurations", [row])
+        self.baselines = Baselines(wanted.configuration_id)
+        self.loaded = wanted
+        self.load("case", fresh=fresh)
+        self.warm_up(cells)
+        self.tools.record.put(*self.baselines.measure(self.bench), *self._idle_of_load())
+
+    def load(self, cause: str, *, fresh: bool) -> None:
+        """Brings the model into memory of a machine that is as it should be."""
+        conditions = self.tools.conditions
+        self.case_flags = conditions.before_load(self.bench, fresh=fresh)
+        unloaded = conditions.unloaded(self.bench, self.case.model.tag, fresh=fresh)
+        self.loaded, self.load_row = load_model(self.bench, self.loaded, cause, unloaded)
+        if self.load_row:
+            self.tools.record.put(insert("model_loads", self.load_row))
+            self.history.reloaded()
+
+    def _idle_of_load(self) -> list[Op]:
+        """The idle power with the model belongs to its load, where both have the same scope and tier."""
+        power = self.baselines.power
+        if power is None or self.load_row is None:
+            return []
+        return [update("model_loads", {"load_id": self.load_row["load_id"]}, {"loaded_idle_power_w": power.power_w})]
+
+    def warm_up(self, cells: Sequence[Cell]) -> None:
+        """Short answers until the decode rate is stable (CV below 5 % over three) or the limit is reached."""
+        least, most = int(self.protocol.value("warmup_min")), int(self.protocol.value("warmup_max"))
+        experiment = self.bench.experiment
+        rates: list[float] = []
+        for number in range(most):
+            item = cells[number % len(cells)].item
+            prompt = f"[warm-{number:03d}]\n{item.prompt}"
+            request = chat_request(experiment, self.loaded, prompt, number, _WARMUP_TOKENS)
+            outcome = self.bench.client.chat(request, limits(experiment))
+            interrupted(outcome.fault)
+            if not outcome.fault:
+                figures = derive(outcome, self.bench.same_clock)
+                self.history.learn(figures, prompt, item.language, item.hash, self.loaded.context)
+                rates += [figures.decode_tokens_per_s] if figures.decode_tokens_per_s else []
+            last = rates[-3:]
+            stable = len(last) == 3 and statistics.stdev(last) / statistics.mean(last) < _WARMUP_CV
+            if number + 1 >= least and (stable or least == most):
+                return
 
     def recover(self, fault: str) -> None:
         """After an engine fault: the next attempt finds a working engine with the model loaded."""
         broken = fault.startswith(("hang", "deadline", "connect", "engine"))
-        self.reload(restart=broken or not self.bench.client.ready(timeout_s=2.0))
+        self.reload("fault", restart=broken or not self.bench.client.ready(timeout_s=2.0))
 
-    def reload(self, *, restart: bool) -> None:
+    def reload(self, cause: str, *, restart: bool) -> None:
         """Has the model in memory again, after a restart of the engine where asked."""
         if restart:
-            self.restart()
-            self.bench = self.make_bench()
-        seconds = self.bench.experiment.protocol.load_timeout_s
-        _interrupted(self.bench.client.load(self.loaded.model, dict(self.loaded.options), -1, seconds).fault)
+            self.tools.restart()
+            self.bench = self.tools.make_bench()
+        self.load(cause, fresh=restart)
 
     def begin(self, cell: Cell) -> None:
-        """What the protocol wants before a cell that is not the case's first: with ``per_run`` a new process."""
+        """What the protocol wants before a round that is not the case's first: with ``per_run`` a new process."""
         if self.bench.experiment.restart == "per_run":
-            self.reload(restart=True)
-            warm_up(self.bench, self.loaded, [cell])
+            self.reload("run", restart=True)
+            self.warm_up([cell])
+        if not self.bench.sampler.alive:  # the answer it missed was flagged and is measured again
+            self.bench.sampler.restart()
+            self.tools.record.event("sensor", "sampler_restarted")
+            self.bench = self.tools.make_bench()
 
-    def wake_sampler(self) -> None:
-        """A sampler that died is started again; the answer it missed was flagged and is measured again."""
-        sampler = self.bench.sampler
-        if not sampler.alive:
-            sampler.restart()
-            record_event(self.store, self.bench.campaign_id, "sensor", "sampler_restarted", None)
-            self.bench = self.make_bench()
+    def ask_round(self, queue: deque[Batch]) -> list[Asked]:
+        """One request, or as many of the queue as fill the batch's window; a fault ends it."""
+        asked: list[Asked] = []
+        start = time.monotonic()
+        while queue and not (asked and time.monotonic() - start >= self.protocol.value("batch_s")):
+            cell, before = queue.popleft()
+            key = cell_key(self.bench.campaign_id, self.case.model, cell)
+            asked.append(ask(self.bench, self.loaded, cell, key, before + 1))
+            if asked[-1].outcome.fault:
+                break
+        return asked
 
-    def measure(self, cell: Cell, key: str, before: int, faults: list[str]) -> Answer:
-        """Attempts at one cell until one counts or they are used up.
+    def close_round(self, asked: list[Asked]) -> list[tuple[Asked, Answer]]:
+        """Derives the answers of a round; one that failed has an energy window of its own."""
+        whole = [one for one in asked if not one.outcome.fault]
+        answers: list[tuple[Asked, Answer]] = []
+        for window in (whole, asked[len(whole) :]):
+            if window:
+                power, idle = self.baselines.power, self.baselines.current
+                context = Context(self.history, power, idle.baseline_id if idle else None, self.case_flags)
+                answers += zip(window, finish(self.bench, self.loaded, window, context), strict=True)
+        return answers
+
+    def measure(self, group: list[Batch], out_of_time: Callable[[], bool], *, first: bool) -> None:
+        """Attempts at the cells of a group until each counts or is used up.
 
         Raises:
+            EngineError: the engine did not come back after a fault.
             KeyboardInterrupt: after the aborted attempt was stored.
         """
-        most = self.bench.experiment.protocol.attempts
-        for number in range(1, most + 1):
-            self.wake_sampler()
-            answer = measure_answer(self.bench, self.loaded, cell, key, before + number, self.baseline)
-            again = remeasure(answer) and number < most
-            _store_answer(self.store, answer, before + number, again)
-            self.on_answer(answer)
-            _interrupted(answer.fault)
+        last_attempt = {cell.repeat: before + self.protocol.attempts for cell, before in group}
+        queue = deque(group)
+        while queue and not self.tools.breaker.parked(self.case.model_key):
+            if out_of_time():
+                self.report.stopped = "time"
+                return
+            if not first:
+                self.begin(queue[0][0])
+            first = False
+            answers = self.close_round(self.ask_round(queue))
+            redo = [one for one, answer in answers if remeasure(answer) and one.attempt < last_attempt[one.cell.repeat]]
+            self._store(answers, redo)
+            self._settle(answers, redo)
+            queue.extend((one.cell, one.attempt) for one in redo)
+
+    def _store(self, answers: list[tuple[Asked, Answer]], redo: list[Asked]) -> None:
+        ops = [op for one, answer in answers for op in _answer_ops(answer, one in redo)]
+        beat = update("campaigns", {"campaign_id": self.bench.campaign_id}, {"heartbeat_at": datetime.now(UTC)})
+        self.tools.record.put(*ops, beat)
+        for _, answer in answers:
+            self.tools.on_answer(answer)
+
+    def _settle(self, answers: list[tuple[Asked, Answer]], redo: list[Asked]) -> None:
+        """Counts what has ended and puts engine and machine right for what comes next."""
+        for one, answer in answers:
+            interrupted(answer.fault)
             if answer.fault:
-                faults.append(answer.fault)
-                self.recover(answer.fault)
-            if not again:
-                break
-        return answer
-
-
-def _interrupted(fault: str | None) -> None:
-    """The client turns Ctrl-C into the fault ``aborted``, so that the record is whole; here it goes on its way."""
-    if fault == "aborted":
-        raise KeyboardInterrupt
+                self.report.faults.append(answer.fault)
+            if one not in redo:
+                self.report.left -= 1
+                self.report.answered += answer.fault is None
+                self.report.failed += answer.fault is not None
+                self.tools.breaker.note(self.case.model_key, answer.fault is None)
+        if fault := answers[-1][1].fault:
+            self.recover(fault)
+        if any(_THERMAL & set(answer.flags) for one, answer in answers if one in redo):
+            cool_down(self.bench.sampler, self.history.start_c, self.protocol.value("cooldown_delta_c"),
+                      self.protocol.value("cooldown_s"))  # fmt: skip
+        counted = [answer.run["run_id"] for _, answer in answers if answer.fault is None]
+        self.tools.record.put(*self.baselines.answered(self.bench, counted))
 
 
 def run_case(
-    make_bench: Callable[[], MeasuringBench], store: Store, case: Case, pending: Sequence[tuple[Cell, int]], *,
-    restart: Callable[[], None], environment: dict[str, str], deadline: float | None,
-    on_answer: Callable[[Answer], None], source: str,
+    tools: CaseTools, case: Case, pending: Sequence[Batch], *, environment: dict[str, str], deadline: float | None,
+    source: str, fresh: bool,
 ) -> CaseReport:  # fmt: skip
     """Measures the pending cells of one case; the engine was started or restarted just before.
 
     Args:
-        make_bench: gives the bench with the engine as it runs now; called again after a restart.
+        tools: of the campaign.
+        case: model × task × load.
         pending: cells to be measured, in order, with the attempts that were made before.
+        environment: the engine's settings in force, for the record.
         deadline: ``time.monotonic()`` after which no further answer is begun, None for no limit.
-        on_answer: told every attempt, for the progress display.
+        source: what a message names, usually the experiment file.
+        fresh: the engine has no model of ours in memory.
 
     Raises:
         EngineError: the model could not be loaded at all.
         KeyboardInterrupt: after the aborted attempt was stored.
     """
-    first = make_bench()
-    loaded, row = load_model(first, case, environment, source)
-    with store.write() as writer:
-        writer.upsert("configurations", [row])
-    work = _Case(make_bench, restart, store, loaded, on_answer)
-    warm_up(work.bench, loaded, [cell for cell, _ in pending])
-    work.baseline = idle_baseline(work.bench)
-    report, in_a_row = CaseReport(left=len(pending)), 0
-    for cell, before in pending:
-        if deadline is not None and time.monotonic() > deadline:
-            report.stopped = "time"
-            break
-        if report.left < len(pending):
-            work.begin(cell)
-        key = cell_key(first.campaign_id, case.model, cell)
-        answer = work.measure(cell, key, before, report.faults)
-        report.left -= 1
-        report.answered += answer.fault is None
-        report.failed += answer.fault is not None
-        in_a_row = in_a_row + 1 if answer.fault else 0
-        if in_a_row >= _FAULTS_IN_A_ROW:
-            report.stopped = "faults"
-            break
-    time.sleep(first.experiment.protocol.value("tail_s"))
+
+    def out_of_time() -> bool:
+        return deadline is not None and time.monotonic() > deadline
+
+    report = CaseReport(left=len(pending))
+    work = _Case(tools, case, report)
+    work.open(environment, source, [cell for cell, _ in pending], fresh=fresh)
+    todo = groups(pending, batched=work.protocol.value("batch_s") > 0)
+    first = True
+    try:
+        while todo and report.stopped is None:
+            work.measure(todo.popleft(), out_of_time, first=first)
+            first = False
+            if tools.breaker.parked(case.model_key):
+                report.stopped = "faults"
+    except EngineError as error:
+        tools.record.event("fault", "case_broken_off", str(error))
+        report.stopped = "engine"
+        return report
+    tools.record.put(*work.baselines.check(work.bench))
+    time.sleep(work.protocol.value("tail_s"))
     return report

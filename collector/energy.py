@@ -46,7 +46,7 @@ from collector.telemetry.types import Capability, EnergyResult, IdleBaseline, Sa
 from collector.telemetry.usage import Usage, aggregate, machine_flags, sample_rows
 
 __all__ = [
-    "GAIN_UNCERTAINTY", "EnergyResult", "IdleBaseline", "PowerPoint", "Usage", "aggregate", "idle_baseline",
+    "BLOCK_S", "GAIN_UNCERTAINTY", "EnergyResult", "IdleBaseline", "PowerPoint", "Usage", "aggregate", "idle_baseline",
     "machine_flags", "power_series", "request_energy", "sample_rows",
 ]  # fmt: skip
 
@@ -56,7 +56,7 @@ _MISMATCH = 0.05  # counter against integral
 _NOT_RESOLVABLE = 0.10  # timing and baseline part of the half-width over the energy
 _GAP_PERIODS = 3.0
 _SPLIT_PERIODS = 5.0  # both parts of a split last at least so many Q
-_BLOCK_S = 1.0  # the baseline's scatter is judged between blocks of this length
+BLOCK_S = 1.0  # the baseline's scatter is judged between blocks of this length
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,11 +294,11 @@ def _prefill_j(
 
 
 def idle_baseline(
-    samples: Sequence[Sample], t0_ns: int, t1_ns: int, capabilities: Sequence[Capability]
+    samples: Sequence[Sample], t0_ns: int, t1_ns: int, capabilities: Sequence[Capability], block_s: float = BLOCK_S
 ) -> IdleBaseline | None:
     """Mean power of an idle window and its standard error.
 
-    The error is the larger of the scatter between blocks of a second, widened by Student's t for their number so
+    The error is the larger of the scatter between blocks of ``block_s``, widened by Student's t for their number so
     that 1.96 of it is a 95 % half-width, and of what the edges leave open.
 
     Returns:
@@ -306,7 +306,7 @@ def idle_baseline(
     """
     meter = choose_meter(capabilities)
     duration_s = (t1_ns - t0_ns) / 1e9
-    blocks = int(duration_s / _BLOCK_S)
+    blocks = int(duration_s / block_s)
     if meter is None or blocks < 3:
         return None
     bounds = np.linspace(t0_ns, t1_ns, blocks + 1).astype(np.int64).tolist()

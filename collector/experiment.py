@@ -122,6 +122,20 @@ class Protocol(_Table):
     warmup_max: Annotated[int, Field(ge=0, le=50)] | None = None
     baseline_s: Annotated[float, Field(ge=0, le=600)] | None = None
     tail_s: Annotated[float, Field(ge=0, le=60)] | None = None
+    unloaded_s: Annotated[float, Field(ge=0, le=600)] | None = None
+    """Idle power before a model's first load; 0 leaves it out."""
+    spot_every: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    """Answers between two short checks of the baseline; 0 leaves them out."""
+    spot_s: Annotated[float, Field(ge=1.5, le=60)] | None = None
+    cooldown_s: Annotated[float, Field(ge=0, le=3600)] | None = None
+    """Longest wait before a case until the GPUs are within ``cooldown_delta_c`` of their reference temperature."""
+    cooldown_delta_c: Annotated[float, Field(ge=0, le=50)] | None = None
+    memory_wait_s: Annotated[float, Field(ge=0, le=3600)] | None = None
+    """Longest wait before a load until GPU memory is back at its baseline."""
+    batch_s: Annotated[float, Field(ge=0, le=600)] | None = None
+    """Repeats of one item are asked back to back until their window lasts so long; 0 measures each on its own."""
+    park_after: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Cells in a row without an answer after which a model is left for the rest of the campaign."""
     load_timeout_s: Annotated[float, Field(gt=0)] = 600.0
     first_token_timeout_s: Annotated[float, Field(gt=0)] = 300.0
     stall_timeout_s: Annotated[float, Field(gt=0)] = 60.0
@@ -129,15 +143,24 @@ class Protocol(_Table):
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
 
     def value(self, field: str) -> float:
-        """A duration or count of the profile, unless the file sets it."""
+        """A duration or count of the profile, unless the file sets it; without a baseline nothing idle is measured."""
+        if field in ("unloaded_s", "spot_every") and self.baseline_s == 0 and getattr(self, field) is None:
+            return 0.0
         own = getattr(self, field)
         return float(own) if own is not None else _PROFILES[self.profile][field]
 
 
+_ALWAYS: dict[str, float] = {"spot_s": 2.0, "cooldown_delta_c": 3.0, "batch_s": 0.0, "park_after": 3}
 _PROFILES: dict[str, dict[str, float]] = {
-    "standard": {"warmup_min": 2, "warmup_max": 10, "baseline_s": 10.0, "tail_s": 2.0},
-    "quick": {"warmup_min": 1, "warmup_max": 1, "baseline_s": 3.2, "tail_s": 0.2},
-}
+    "standard": _ALWAYS | {
+        "warmup_min": 2, "warmup_max": 10, "baseline_s": 10.0, "tail_s": 2.0, "unloaded_s": 5.0, "spot_every": 10,
+        "cooldown_s": 60.0, "memory_wait_s": 60.0,
+    },
+    "quick": _ALWAYS | {
+        "warmup_min": 1, "warmup_max": 1, "baseline_s": 3.2, "tail_s": 0.2, "unloaded_s": 3.2, "spot_every": 0,
+        "cooldown_s": 10.0, "memory_wait_s": 20.0,
+    },
+}  # fmt: skip
 
 
 class Quality(_Table):
@@ -226,6 +249,8 @@ class Experiment(_Table):
             values = getattr(self, field)
             if len(set(values)) != len(values):
                 raise ValueError(f"{field} names a value twice")
+        if self.protocol.batch_s and self.restart == "per_run":
+            raise ValueError('batch_s asks for answers back to back, restart = "per_run" for a new process before each')
         tags = [(m.tag, json.dumps(m.options, sort_keys=True)) for m in self.models]
         if len(set(tags)) != len(tags):
             raise ValueError("models names a model twice with the same options")

@@ -1,56 +1,51 @@
-"""One answer: send, stamp, sample, derive, and make the rows that the store keeps."""
+"""Answers: send, stamp, sample, derive, and make the rows that the store keeps."""
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from collector import energy, timing
+from collector.batches import share_of
+from collector.closure import Ledger
+from collector.errors import EngineError
 from collector.experiment import Experiment
 from collector.fingerprint import Fingerprint, cohort
 from collector.ollama_client import OllamaClient
 from collector.ollama_types import ChatOutcome, ChatRequest, Limits
+from collector.ollama_wire import same_model
 from collector.plan import Cell, nonce
-from collector.suite import token_estimate
 from collector.telemetry.sampler import Sampler, quality
-from collector.telemetry.state import foreign_gpu_pids, machine_state, state_flags
-from collector.telemetry.types import Capability, IdleBaseline
+from collector.telemetry.state import MachineState, foreign_gpu_pids, machine_state, state_flags
+from collector.telemetry.types import Capability, EnergyResult, IdleBaseline, Sample
+from collector.telemetry.usage import hottest_c, other_cpu_cores
+from collector.validity import History, Loaded, answer_flags, surroundings_flags
 from db import effect_of
 
-__all__ = ["Answer", "Loaded", "MeasuringBench", "chat_request", "limits", "measure_answer", "remeasure"]
+__all__ = [
+    "Answer", "Asked", "Context", "Loaded", "MeasuringBench", "ask", "chat_request", "finish", "limits", "placed",
+    "remeasure",
+]  # fmt: skip
 
-_MARGIN_S = 0.5  # telemetry kept before and after the answer, for the trace on the page
-_LAST_BREATH_S = 1.0
-_LAG_LIMIT_S = 0.005  # measurement.md, validity flags
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """The model as the engine really runs it.
-
-    Attributes:
-        configuration_id: key of the configurations table.
-        model: tag as it is sent.
-        options: options sent with every request of the case, without seed and cap.
-        effective_context_length: ``/api/ps``, None on servers that do not tell.
-        memory_bytes: weights, cache and buffers by ``/api/ps``; None when not told.
-        vram_bytes: the part on GPUs.
-    """
-
-    configuration_id: str
-    model: str
-    options: Mapping[str, Any]
-    effective_context_length: int | None
-    memory_bytes: int | None
-    vram_bytes: int | None
+_MARGIN_S: Final = 0.5  # telemetry kept before and after the answer, for the trace on the page
+_LAST_BREATH_S: Final = 1.0
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True)
 class MeasuringBench:
-    """Everything that one answer's measurement needs."""
+    """Everything that one answer's measurement needs.
+
+    Attributes:
+        ledger: the books of this call, for the energy closure.
+        own_gpu_pids: processes on the GPUs that came with our load and whose parents cannot be seen from here (the
+            driver of a container's host counts in its own process ids).
+    """
 
     client: OllamaClient
     sampler: Sampler
@@ -62,11 +57,48 @@ class MeasuringBench:
     engine_version: str
     engine_alive: Callable[[], bool]
     engine_pids: tuple[int, ...]
+    ledger: Ledger
+    own_gpu_pids: set[int] = field(default_factory=set)
 
     @property
     def on_gpu(self) -> bool:
         """Whether the engine is one that uses the GPUs whose sensors work here."""
         return any(c.sensor == "nvml" and c.status == "ok" for c in self.capabilities)
+
+    @property
+    def same_clock(self) -> bool:
+        """Whether the server's stamps are of this machine's clock."""
+        return urlsplit(self.client.url).hostname in _LOOPBACK
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an answer is judged beside.
+
+    Attributes:
+        history: of its case.
+        baseline: idle power to subtract, None without one; likewise its key.
+        case_flags: flags that every answer of the case has, e.g. ``not_cooled``.
+    """
+
+    history: History
+    baseline: IdleBaseline | None = None
+    baseline_id: str | None = None
+    case_flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request that was made: nothing is derived yet, so that the next one of a batch can follow at once."""
+
+    cell: Cell
+    cell_id: str
+    attempt: int
+    mark: str
+    prompt: str
+    outcome: ChatOutcome
+    before: MachineState
+    after: MachineState
 
 
 @dataclass(frozen=True)
@@ -97,82 +129,117 @@ def chat_request(experiment: Experiment, loaded: Loaded, prompt: str, seed: int,
     )  # fmt: skip
 
 
-def _flags(outcome: ChatOutcome, figures: timing.Timing, loaded: Loaded, prompt: str, on_gpu: bool) -> list[str]:
-    flags = [outcome.fault] if outcome.fault else []
-    if figures.client_lag_p99_s is not None and figures.client_lag_p99_s > _LAG_LIMIT_S:
-        flags.append("client_lag")
-    if figures.cached_prompt_tokens:
-        flags.append("prompt_cached")
-    asked = int(loaded.options["num_ctx"])
-    actual = loaded.effective_context_length
-    if actual is not None and actual < asked:
-        flags.append("context_lowered")
-    if figures.prompt_tokens is not None:
-        if figures.prompt_tokens < 0.5 * token_estimate(prompt) and token_estimate(prompt) > 0.4 * asked:
-            flags.append("prompt_truncated")
-        if figures.output_tokens is not None and figures.prompt_tokens + figures.output_tokens > (actual or asked):
-            flags.append("context_shifted")
-    # a machine without a GPU has everything on the CPU, which is a placement and not a spill
-    if on_gpu and loaded.memory_bytes and (loaded.vram_bytes or 0) < loaded.memory_bytes:
-        flags.append("cpu_spill")
-    return flags
-
-
 def remeasure(answer: Answer) -> bool:
     """Whether the cell has to be measured again: the row does not count and that was not the model's doing."""
     return any(effect_of(flag) == "left_out" and flag != "aborted" for flag in answer.flags)
 
 
-def measure_answer(
-    bench: MeasuringBench, loaded: Loaded, cell: Cell, cell_id: str, attempt: int, baseline: IdleBaseline | None
-) -> Answer:
-    """Measures one attempt at one cell; engine and sensor faults end up in the record, never as exceptions."""
-    experiment, item = bench.experiment, cell.item
-    mark = nonce(item, cell.repeat, attempt)
-    prompt = f"[{mark}]\n{item.prompt}"
-    cap = experiment.generation.cap(item.load)
+def placed(bench: MeasuringBench, loaded: Loaded) -> Loaded:
+    """The model as the engine has it now: a server may move or shrink it without a word; unchanged where it does not tell."""
+    try:
+        now = next((m for m in bench.client.ps() if same_model(m.name, loaded.model)), None)
+    except EngineError:  # the next request shows what is wrong with it
+        return loaded
+    if now is None:
+        return loaded
+    return replace(loaded, effective_context_length=now.context_length, memory_bytes=now.size_bytes,
+                   vram_bytes=now.size_vram_bytes)  # fmt: skip
+
+
+def ask(bench: MeasuringBench, loaded: Loaded, cell: Cell, cell_id: str, attempt: int) -> Asked:
+    """Makes one request; whatever becomes of it is in the outcome, never an exception."""
+    mark = nonce(cell.item, cell.repeat, attempt)
+    prompt = f"[{mark}]\n{cell.item.prompt}"
+    cap = bench.experiment.generation.cap(cell.item.load)
     before = machine_state()
     bench.sampler.edge()
-    outcome = bench.client.chat(chat_request(experiment, loaded, prompt, cell.seed, cap), limits(experiment))
+    outcome = bench.client.chat(
+        chat_request(bench.experiment, loaded, prompt, cell.seed, cap), limits(bench.experiment)
+    )
     bench.sampler.edge()
     outcome = _crash_named(outcome, bench.engine_alive)
-    bench.sampler.wait_until(outcome.end_ns)
-    samples = bench.sampler.between(outcome.sent_ns, outcome.end_ns, _MARGIN_S)
-    figures = timing.derive(outcome)
-    first_ns = outcome.sent_ns + int(figures.ttft_s * 1e9) if figures.ttft_s is not None else None
-    rates = {"rate_hz": experiment.telemetry.rate_hz, "gpu_rate_hz": experiment.telemetry.gpu_rate_hz}
-    joules = energy.request_energy(
-        samples, outcome.sent_ns, outcome.end_ns, bench.capabilities,
-        baseline=baseline, first_token_ns=first_ns, **rates,
+    return Asked(cell, cell_id, attempt, mark, prompt, outcome, before, machine_state())
+
+
+def finish(bench: MeasuringBench, loaded: Loaded, asked: Sequence[Asked], context: Context) -> list[Answer]:
+    """Derives everything of requests that share one energy window: one, or a batch in direct succession.
+
+    Engine and sensor faults end up in the rows, never as exceptions.
+    """
+    t0_ns, t1_ns = asked[0].outcome.sent_ns, asked[-1].outcome.end_ns
+    bench.sampler.wait_until(t1_ns)
+    samples = bench.sampler.between(t0_ns, t1_ns, _MARGIN_S)
+    first = timing.derive(asked[0].outcome, bench.same_clock)
+    first_ns = t0_ns + int(first.ttft_s * 1e9) if first.ttft_s is not None and len(asked) == 1 else None
+    telemetry = bench.experiment.telemetry
+    window = energy.request_energy(
+        samples, t0_ns, t1_ns, bench.capabilities, baseline=context.baseline, first_token_ns=first_ns,
+        rate_hz=telemetry.rate_hz, gpu_rate_hz=telemetry.gpu_rate_hz,
     )  # fmt: skip
-    usage = energy.aggregate(samples, outcome.sent_ns, outcome.end_ns, bench.capabilities)
-    sampled = quality(samples, outcome.sent_ns, outcome.end_ns, experiment.telemetry.rate_hz)
-    flags = _flags(outcome, figures, loaded, prompt, bench.on_gpu)
+    bench.ledger.book("runs", t0_ns, t1_ns, window.energy_j)
+    loaded = loaded if asked[-1].outcome.fault else placed(bench, loaded)
+    around = list(energy.machine_flags(samples, t0_ns, t1_ns))
     if not bench.sampler.alive:
-        flags.append("sampler_died")
-    more = [*joules.flags, *energy.machine_flags(samples, outcome.sent_ns, outcome.end_ns)]
-    more += state_flags(before, machine_state())
-    if bench.on_gpu and foreign_gpu_pids(bench.engine_pids):
-        more.append("foreign_gpu_process")
+        around.append("sampler_died")
+    if bench.on_gpu and foreign_gpu_pids(bench.engine_pids, known=bench.own_gpu_pids):
+        around.append("foreign_gpu_process")
+    lengths_ns = [one.outcome.end_ns - one.outcome.sent_ns for one in asked]
+    batch_id = uuid.uuid4().hex[:20] if len(asked) > 1 else None
+    answers = []
+    for one, length_ns in zip(asked, lengths_ns, strict=True):
+        joules = window if batch_id is None else share_of(window, length_ns / sum(lengths_ns))
+        part = [s for s in samples if _near(s, one.outcome)]
+        answer = _answer(bench, loaded, one, context, joules, part, around)
+        answer.run.update(batch_id=batch_id, batch_size=len(asked) if batch_id else None)
+        answers.append(answer)
+    return answers
+
+
+def _near(sample: Sample, outcome: ChatOutcome) -> bool:
+    margin_ns = round(_MARGIN_S * 1e9)
+    return outcome.sent_ns - margin_ns <= sample.t_ns <= outcome.end_ns + margin_ns
+
+
+def _answer(
+    bench: MeasuringBench, loaded: Loaded, one: Asked, context: Context, joules: EnergyResult,
+    samples: list[Sample], around: Sequence[str],
+) -> Answer:  # fmt: skip
+    outcome, item, cell = one.outcome, one.cell.item, one.cell
+    figures = timing.derive(outcome, bench.same_clock)
+    usage = energy.aggregate(samples, outcome.sent_ns, outcome.end_ns, bench.capabilities)
+    sampled = quality(samples, outcome.sent_ns, outcome.end_ns, bench.experiment.telemetry.rate_hz)
+    start_c = hottest_c(samples, outcome.sent_ns)
+    cores = os.cpu_count() or 1
+    others = other_cpu_cores(usage, cores, sampled.sample_count)
+    flags = [outcome.fault] if outcome.fault else []
+    flags += answer_flags(figures, loaded, context.history, one.prompt, item.language, item.hash, on_gpu=bench.on_gpu)
+    more = [*joules.flags, *around, *state_flags(one.before, one.after), *context.case_flags]
+    more += surroundings_flags(start_c, context.history.start_c, others, cores)
     flags += [flag for flag in more if flag not in flags]
     if joules.energy_j is None and "energy_missing" not in flags and not outcome.fault:
         flags.append("energy_missing")
+    cache_state = context.history.cache_state("prompt_cached" in flags)
+    if outcome.fault is None:
+        context.history.learn(figures, one.prompt, item.language, item.hash, loaded.context)
+        context.history.start_c = start_c if context.history.start_c is None else context.history.start_c
     run_id = uuid.uuid4().hex[:20]
     run = {
-        "run_id": run_id, "cell_id": cell_id,
+        "run_id": run_id, "cell_id": one.cell_id,
         "campaign_id": bench.campaign_id, "configuration_id": loaded.configuration_id,
         "machine_id": bench.fingerprint.machine_id,
         "cohort": cohort(bench.fingerprint, bench.engine_name, bench.engine_version, joules.scope, joules.tier),
         "task": item.task, "load": item.load, "language": item.language, "item": item.id, "item_hash": item.hash,
-        "repeat": cell.repeat, "attempt": attempt, "seed": cell.seed,
-        "temperature": loaded.options.get("temperature"), "max_output_tokens": cap,
-        "started_at": outcome.started_at, "nonce": mark, "prompt": prompt,
+        "repeat": cell.repeat, "attempt": one.attempt, "seed": cell.seed,
+        "temperature": loaded.options.get("temperature"),
+        "max_output_tokens": bench.experiment.generation.cap(item.load),
+        "started_at": outcome.started_at, "nonce": one.mark, "prompt": one.prompt,
         "reference": item.references[0] if item.references else None, "has_reference": bool(item.references),
         "effective_context_length": loaded.effective_context_length,
         "engine_memory_bytes": loaded.memory_bytes, "engine_vram_bytes": loaded.vram_bytes,
         "sample_count": sampled.sample_count, "sample_coverage": sampled.coverage,
-        "sample_jitter_p99_s": sampled.jitter_p99_s, "flags": flags,
-        **_answer_columns(outcome), **asdict(figures), **asdict(usage), **_energy_columns(joules, baseline),
+        "sample_jitter_p99_s": sampled.jitter_p99_s, "flags": flags, "cache_state": cache_state,
+        "baseline_id": context.baseline_id, "start_temperature_c": start_c, "other_cpu_cores": others,
+        **_answer_columns(outcome), **asdict(figures), **asdict(usage), **_energy_columns(joules, context.baseline),
     }  # fmt: skip
     rows = energy.sample_rows(samples, outcome.sent_ns, outcome.end_ns, run_id, _MARGIN_S, bench.capabilities)
     return Answer(run, rows, outcome.fault, tuple(flags))
@@ -200,7 +267,7 @@ def _answer_columns(outcome: ChatOutcome) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _energy_columns(joules: energy.EnergyResult, baseline: IdleBaseline | None) -> dict[str, Any]:
+def _energy_columns(joules: EnergyResult, baseline: IdleBaseline | None) -> dict[str, Any]:
     return {
         "energy_j": joules.energy_j, "energy_net_j": joules.energy_net_j, "energy_low_j": joules.energy_low_j,
         "energy_high_j": joules.energy_high_j, "energy_tier": joules.tier, "energy_scope": joules.scope,

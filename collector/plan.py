@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,6 +41,11 @@ class Case:
     task: str
     load: str
     cells: tuple[Cell, ...]
+
+    @property
+    def model_key(self) -> str:
+        """The model and its options: the same tag with other options is another model."""
+        return self.model.tag + json.dumps(self.model.options, sort_keys=True)
 
 
 def experiment_suite(experiment: Experiment, source: str = "experiment") -> Suite:

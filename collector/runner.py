@@ -10,22 +10,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from collector import engines
+from collector.breaker import Breaker
 from collector.campaign import Campaign, cell_key, find_campaign, open_campaign, set_state
-from collector.case import CaseReport, record_event, run_case
-from collector.engines import Engine
-from collector.engines.install import find_models
-from collector.errors import CollectorError, EngineError, ModelMissing
+from collector.case import CaseReport, CaseTools, run_case
+from collector.closure import Ledger
+from collector.conditions import Conditions
+from collector.errors import CollectorError, EngineError
 from collector.experiment import Experiment
-from collector.fingerprint import Fingerprint, machine_fingerprint
 from collector.hostlock import measuring_alone
 from collector.i18n import t
-from collector.measure import Answer, MeasuringBench
-from collector.ollama_client import OllamaClient
-from collector.ollama_types import PullProgress
-from collector.plan import Case, Cell, build_cases, experiment_suite
+from collector.measure import MeasuringBench
+from collector.plan import Case, Cell
 from collector.processes import rate, score
 from collector.progress import Progress
-from collector.pulling import missing_models, pull_models
+from collector.record import Record, insert, update
+from collector.session import Session
 from collector.telemetry.sampler import Sampler
 from collector.telemetry.types import Capability
 from db import Store
@@ -57,6 +56,8 @@ class CampaignReport:
     scored: str = ""
 
 
+_LOST = 2  # cases in a row whose engine did not come back
+_PATIENCE_S = 300.0  # for a database that cannot be written at the end
 _Work = list[tuple[Case, list[tuple[Cell, int]]]]
 
 
@@ -74,86 +75,14 @@ def _pending(store: Store, campaign_id: str, cases: Sequence[Case]) -> _Work:
     return work
 
 
-def _tell_pull(tag: str, line: PullProgress) -> None:
-    log.info("%s: %s %s/%s", tag, line.status, line.completed_bytes, line.total_bytes)
-
-
-class _Run:
-    """One call of the runner: holds what is open, so that it is closed in one place."""
-
-    def __init__(self, store: Store, experiment: Experiment, source: str, minutes: float | None) -> None:
-        self.store, self.experiment, self.source = store, experiment, source
-        self.deadline = time.monotonic() + minutes * 60 if minutes else None
-        self.suite = experiment_suite(experiment, source)
-        self.cases = build_cases(experiment, self.suite)
-        self.fingerprint: Fingerprint = machine_fingerprint()
-        table = experiment.engine
-        self.engine: Engine = engines.choose(table.kind, table.host, table.chosen_way, engines.log_folder())
-        self.client: OllamaClient | None = None
-        self.version = ""
-        self.stopped = False
-
-    def start_engine(self) -> None:
-        """Starts the engine and asks its version; a later call restarts it."""
-        if self.client is None:
-            self.engine.start()
-        else:
-            self.client.close()
-            # a server that is not ours keeps its other models: only those of this experiment are unloaded
-            self.engine.restart([m.tag for m in self.experiment.models])
-        self.stopped = False
-        self.client = OllamaClient(self.engine.url)
-        if not self.client.ready(timeout_s=60):
-            raise EngineError(f"The engine at {self.engine.url} did not become ready within 60 s.",
-                              f"引擎 {self.engine.url} 在 60 秒内未就绪。")  # fmt: skip
-        self.version = self.client.version()
-
-    def restart_engine(self, campaign_id: str) -> None:
-        """A clean state in the middle of a campaign, on record."""
-        self.start_engine()
-        record_event(self.store, campaign_id, "restart", self.engine.way, self.engine.url)
-
-    def check_models(self) -> None:
-        """Raises ModelMissing for the first model that the engine does not have."""
-        assert self.client is not None  # noqa: S101  start_engine ran before
-        missing = missing_models(self.client, [m.tag for m in self.experiment.models])
-        if missing and self.experiment.pull and self.engine.name == "ollama":
-            pull_models(self.client, missing, find_models() if self.engine.can_restart else None, _tell_pull)
-            missing = []
-        if not missing:
-            return
-        cure = " ".join(missing)
-        if self.engine.name == "pocket":
-            have = sorted(m.name for m in self.client.tags())
-            raise ModelMissing(f"The embedded engine has no model {missing[0]!r}; it has {', '.join(have)}.",
-                               f"内置引擎没有模型 {missing[0]!r}；可用：{'、'.join(have)}。")  # fmt: skip
-        raise ModelMissing(f"The Ollama server at {self.engine.url} has no model {missing[0]!r}; get it with: ollama pull {cure}",
-                           f"Ollama 服务器 {self.engine.url} 没有模型 {missing[0]!r}；请运行：ollama pull {cure}")  # fmt: skip
-
-    def free_gpu(self) -> None:
-        """Takes our models out of GPU memory, so that the scorer gets it; the next case loads its own anyway."""
-        if self.engine.can_restart and self.experiment.restart != "never":
-            self.engine.stop()
-            self.stopped = True
-        elif self.client is not None:
-            for model in self.experiment.models:
-                self.client.unload(model.tag)
-
-    def close(self) -> None:
-        """Ends what this call started."""
-        if self.client is not None:
-            self.client.close()
-        self.engine.stop()
-
-
-def _facts(run: _Run) -> dict[str, Any]:
+def _facts(run: Session) -> dict[str, Any]:
     return {
         "machine_id": run.fingerprint.machine_id, "engine": run.engine.name, "engine_version": run.version,
         "engine_environment": run.engine.environment(), "restart_way": f"{run.experiment.restart} by {run.engine.way}",
     }  # fmt: skip
 
 
-def _open(run: _Run, again: bool) -> Campaign:
+def _open(run: Session, again: bool) -> Campaign:
     """The campaign to work on: the newest unfinished one of this experiment, else a new one."""
     found = find_campaign(run.store, run.experiment, run.fingerprint.machine_id)
     if found and found.status != "finished":
@@ -164,7 +93,7 @@ def _open(run: _Run, again: bool) -> Campaign:
     return open_campaign(run.store, run.experiment, run.suite, run.cases, _facts(run))
 
 
-def _register_machine(run: _Run, campaign_id: str, sampler_rows: list[dict[str, Any]]) -> None:
+def _register_machine(run: Session, campaign_id: str, sampler_rows: list[dict[str, Any]]) -> None:
     with run.store.write() as writer:
         writer.upsert("machines", [run.fingerprint.row()])
         writer.upsert("sensors", [{**r, "machine_id": run.fingerprint.machine_id, "campaign_id": campaign_id}
@@ -191,79 +120,128 @@ def _restart_due(policy: str, previous: Case | None, case: Case) -> bool:
     return policy != "per_model" or previous.model != case.model
 
 
-def _measure_cases(
-    run: _Run, campaign: Campaign, work: _Work, sampler: Sampler, progress: Progress, report: CampaignReport
-) -> None:
+@dataclass
+class _Night:
+    """One call that measures: everything its parts share."""
+
+    run: Session
+    campaign: Campaign
+    sampler: Sampler
+    progress: Progress
+    report: CampaignReport
+    record: Record
+    conditions: Conditions
+    breaker: Breaker
+    ledger: Ledger
+    own_gpu_pids: set[int] = field(default_factory=set)
+
+    def sensors(self) -> tuple[Capability, ...]:
+        """What counts here: the embedded engine computes on the CPU, an idle GPU's energy is not what its answers cost."""
+        return tuple(c for c in self.sampler.capabilities if c.sensor != "nvml" or self.run.engine.name != "pocket")
+
+    def bench(self) -> MeasuringBench:
+        """The bench with the engine as it runs now."""
+        run = self.run
+        assert run.client is not None  # noqa: S101  start_engine ran before
+        pids = run.engine.pids()
+        self.sampler.watch(pids)
+        self.ledger.capabilities = self.sensors()
+        return MeasuringBench(
+            client=run.client, sampler=self.sampler, capabilities=self.sensors(), engine_pids=tuple(pids),
+            experiment=run.experiment, fingerprint=run.fingerprint, campaign_id=self.campaign.campaign_id,
+            engine_name=run.engine.name, engine_version=run.version, engine_alive=run.engine.alive,
+            ledger=self.ledger, own_gpu_pids=self.own_gpu_pids,
+        )  # fmt: skip
+
+    def trouble(self, problem: str) -> None:
+        """One sentence for the person, once."""
+        if problem not in self.report.problems:
+            self.report.problems.append(problem)
+
+
+def _measure_cases(night: _Night, work: _Work) -> None:
+    run, report = night.run, night.report
     previous: Case | None = None
+    lost = 0
     for number, (case, cells) in enumerate(work):
-        progress.case(case, len(cells))
-        if run.stopped or _restart_due(run.experiment.restart, previous, case):
-            run.restart_engine(campaign.campaign_id)
+        if night.breaker.parked(case.model_key):
+            _skip(night, case, cells, "parked")
+            continue
+        night.progress.case(case, len(cells))
+        share = _share(run.deadline, len(work) - number)
+        outcome = _one_case(night, case, cells, share, previous)
         previous = case
-        outcome = _one_case(run, campaign, sampler, progress, case, cells, _share(run.deadline, len(work) - number))
         report.answered += outcome.answered
         report.failed += outcome.failed
         if outcome.stopped == "faults":
-            problem = t(f"{case.model.tag}: parked after repeated faults ({', '.join(sorted(set(outcome.faults)))})",
-                        f"{case.model.tag}：连续故障后搁置（{', '.join(sorted(set(outcome.faults)))}）")  # fmt: skip
-            report.problems.append(problem)
-            record_event(run.store, campaign.campaign_id, "fault", "parked", problem)
+            _park(night, case, cells, outcome)
+        lost = lost + 1 if outcome.stopped == "engine" and not run.engine.alive() else 0
+        if lost == _LOST:
+            night.trouble(t("the engine does not come back; what is left is measured by the next call",
+                            "引擎无法恢复；剩余部分将在下次运行时测量"))  # fmt: skip
+            return
         if run.experiment.quality.when == "case":
-            _score(run, campaign, progress, report)
+            _score(night)
         if number + 1 < len(work):  # the last case is rated when the campaign is closed
-            _told(run, campaign, report, "rating", rate(run.store))
+            _told(night, "rating", rate(run.store))
+
+
+def _park(night: _Night, case: Case, cells: list[tuple[Cell, int]], outcome: CaseReport) -> None:
+    """The model is left for the rest of the campaign: on record, and its open cells are skipped by name."""
+    names = ", ".join(sorted(set(outcome.faults)))
+    problem = t(f"{case.model.tag}: parked after repeated faults ({names})", f"{case.model.tag}：连续故障后搁置（{names}）")
+    night.trouble(problem)
+    night.record.event("fault", "parked", problem)
+    _skip(night, case, cells, names or "parked")
+
+
+def _skip(night: _Night, case: Case, cells: list[tuple[Cell, int]], reason: str) -> None:
+    keys = [cell_key(night.campaign.campaign_id, case.model, cell) for cell, _ in cells]
+    state = {"state": "skipped", "reason": reason}
+    night.record.put(*(update("cells", {"cell_id": key, "state": "planned"}, state) for key in keys))
 
 
 def _one_case(
-    run: _Run, campaign: Campaign, sampler: Sampler, progress: Progress, case: Case, cells: list[tuple[Cell, int]], deadline: float | None
+    night: _Night, case: Case, cells: list[tuple[Cell, int]], deadline: float | None, previous: Case | None
 ) -> CaseReport:  # fmt: skip
-    def bench() -> MeasuringBench:
-        assert run.client is not None  # noqa: S101  start_engine ran before
-        pids = run.engine.pids()
-        sampler.watch(pids)
-        # the embedded engine computes on the CPU: an idle GPU's energy is not what its answers cost
-        sensors = tuple(c for c in sampler.capabilities if c.sensor != "nvml" or run.engine.name != "pocket")
-        return MeasuringBench(
-            client=run.client, sampler=sampler, capabilities=sensors, engine_pids=tuple(pids), experiment=run.experiment,
-            fingerprint=run.fingerprint, campaign_id=campaign.campaign_id, engine_name=run.engine.name,
-            engine_version=run.version, engine_alive=run.engine.alive,
-        )  # fmt: skip
-
-    def restart() -> None:
-        run.restart_engine(campaign.campaign_id)
-
-    def on_answer(answer: Answer) -> None:
-        progress.answer(answer.fault)
-
+    """One case after its restart; an engine or a model that fails ends the case and never the night."""
+    run = night.run
+    fresh = run.stopped or previous is None or _restart_due(run.experiment.restart, previous, case)
+    tools = CaseTools(
+        make_bench=night.bench, restart=lambda: run.restart_engine(night.record), record=night.record,
+        conditions=night.conditions, breaker=night.breaker, on_answer=lambda answer: night.progress.answer(answer.fault),
+    )  # fmt: skip
     try:
-        return run_case(
-            bench, run.store, case, cells, restart=restart, environment=run.engine.environment(),
-            deadline=deadline, on_answer=on_answer, source=run.source,
-        )  # fmt: skip
+        if fresh and (run.stopped or previous is not None):
+            run.restart_engine(night.record)
+        return run_case(tools, case, cells, environment=run.engine.environment(), deadline=deadline,
+                        source=run.source, fresh=fresh)  # fmt: skip
     except EngineError as error:
-        # one model that cannot be loaded must not end the night: it is recorded and the others go on
         log.warning("%s", error)
-        record_event(run.store, campaign.campaign_id, "fault", "load_failed", str(error))
+        if not run.engine.alive():
+            run.stopped = True  # so that the next case starts it
+            return CaseReport(left=len(cells), stopped="engine")
+        night.record.event("fault", "load_failed", str(error))
+        night.breaker.park(case.model_key)
         return CaseReport(failed=len(cells), left=len(cells), stopped="faults", faults=["load_failed"])
 
 
-def _told(run: _Run, campaign: Campaign, report: CampaignReport, name: str, problem: str | None) -> None:
+def _told(night: _Night, name: str, problem: str | None) -> None:
     """Records what went wrong in a process of ours; measuring goes on."""
     if problem:
-        record_event(run.store, campaign.campaign_id, "score", f"{name}_failed", problem)
-        sentence = f"{name}: {problem}"
-        if sentence not in report.problems:
-            report.problems.append(sentence)
+        night.record.event("score", f"{name}_failed", problem)
+        night.trouble(f"{name}: {problem}")
 
 
-def _score(run: _Run, campaign: Campaign, progress: Progress, report: CampaignReport) -> None:
+def _score(night: _Night) -> None:
     """Scores what is unscored; on a machine with a GPU the engine gives its memory back first."""
-    progress.note(t("scoring", "评分中"))
+    run = night.run
+    night.progress.note(t("scoring", "评分中"))
     if run.fingerprint.has_gpu:
         run.free_gpu()
-    ended = score(run.store, campaign.campaign_id, run.experiment)
-    report.scored = ended.said
-    _told(run, campaign, report, "score", ended.problem)
+    ended = score(run.store, night.campaign.campaign_id, run.experiment)
+    night.report.scored = ended.said
+    _told(night, "score", ended.problem)
 
 
 def run_experiment(
@@ -285,7 +263,7 @@ def run_experiment(
         CollectorError, StoreError: before anything was measured, with the cure.
         KeyboardInterrupt: after everything was stored and rated.
     """
-    run = _Run(store, experiment, source, minutes)
+    run = Session(store, experiment, source, minutes)
     with measuring_alone():
         try:
             run.start_engine()
@@ -299,41 +277,76 @@ def run_experiment(
             run.close()
 
 
-def _measure(run: _Run, campaign: Campaign, progress_factory: Callable[[int], Progress]) -> CampaignReport:
+def _night(run: Session, campaign: Campaign, sampler: Sampler, progress: Progress, report: CampaignReport) -> _Night:
+    """Starts the sampler and looks at the machine before anything is loaded."""
+    capabilities = sampler.start()
+    _register_machine(run, campaign.campaign_id, [_sensor_row(c) for c in capabilities])
+    record = Record(run.store, engines.log_folder(), report.problems.append, campaign.campaign_id)
+    if restored := record.recover():
+        progress.note(t(f"{restored} writes of an earlier call stored", f"已补写上次未保存的 {restored} 次写入"))
+    conditions = Conditions(record, load_average=run.load_average)
+    night = _Night(
+        run, campaign, sampler, progress, report, record, conditions,
+        Breaker(int(run.experiment.protocol.value("park_after"))), Ledger(sampler, ()),
+    )  # fmt: skip
+    night.ledger.capabilities = night.sensors()
+    known = run.store.query("SELECT reference_temperature_c AS c FROM campaigns WHERE campaign_id = ? AND c IS NOT NULL",
+                            [campaign.campaign_id])  # fmt: skip
+    conditions.begin(sampler, campaign.campaign_id, None if known.empty else float(known.c[0]))
+    night.ledger.begin(time.monotonic_ns())
+    return night
+
+
+def _measure(run: Session, campaign: Campaign, progress_factory: Callable[[int], Progress]) -> CampaignReport:
     report = CampaignReport(campaign.campaign_id, "stopped")
     work = _pending(run.store, campaign.campaign_id, run.cases)
     telemetry = run.experiment.telemetry
     sampler = Sampler(rate_hz=telemetry.rate_hz, gpu_rate_hz=telemetry.gpu_rate_hz,
                       watts_per_core=telemetry.watts_per_core, meter=telemetry.meter)  # fmt: skip
     with progress_factory(sum(len(cells) for _, cells in work)) as progress:
+        night = None
         try:
-            capabilities = sampler.start()
-            _register_machine(run, campaign.campaign_id, [_sensor_row(c) for c in capabilities])
-            _measure_cases(run, campaign, work, sampler, progress, report)
+            night = _night(run, campaign, sampler, progress, report)
+            _measure_cases(night, work)
+            _balance(night)
         except KeyboardInterrupt:
             report.problems.append(t("stopped by the user", "被用户中止"))
-            _close_campaign(run, campaign, progress, report, "stopped")
+            _end_early(night, run, campaign, "stopped")
             raise
         except CollectorError as error:
-            _close_campaign(run, campaign, progress, report, "aborted", str(error))
+            report.problems.append(t(error.en, error.zh))
+            _end_early(night, run, campaign, "aborted")
             raise
         finally:
             sampler.stop()
-        _close_campaign(run, campaign, progress, report, None)
+        _close_campaign(night, None)
     return report
 
 
-def _close_campaign(
-    run: _Run, campaign: Campaign, progress: Progress, report: CampaignReport, status: str | None, note: str | None = None
-) -> None:  # fmt: skip
+def _balance(night: _Night) -> None:
+    """Whether the joules of this call add up, on record."""
+    night.record.put(insert("closures", night.ledger.close(time.monotonic_ns(), night.campaign.campaign_id)))
+
+
+def _end_early(night: _Night | None, run: Session, campaign: Campaign, status: str) -> None:
+    if night is None:  # the sampler did not even start
+        set_state(run.store, campaign.campaign_id, status)
+        return
+    _balance(night)
+    _close_campaign(night, status)
+
+
+def _close_campaign(night: _Night, status: str | None) -> None:
+    run, report, campaign_id = night.run, night.report, night.campaign.campaign_id
+    night.record.flush(_PATIENCE_S)
     counted = run.store.query(
-        "SELECT count(*) FILTER (WHERE state = 'planned') AS left_over FROM cells WHERE campaign_id = ?", [campaign.campaign_id]
+        "SELECT count(*) FILTER (WHERE state = 'planned') AS left_over FROM cells WHERE campaign_id = ?", [campaign_id]
     )  # fmt: skip
     report.left = int(counted.left_over[0])
     report.status = status or ("finished" if report.left == 0 else "stopped")
     if status is None and run.experiment.quality.when == "end":
-        _score(run, campaign, progress, report)
+        _score(night)
     # the rating freezes an own basket only when no campaign is running, so the state comes first
-    set_state(run.store, campaign.campaign_id, report.status, note or "; ".join(report.problems) or None)
-    progress.note(t("rating", "评级中"))
-    _told(run, campaign, report, "rating", rate(run.store))
+    set_state(run.store, campaign_id, report.status, "; ".join(report.problems) or None)
+    night.progress.note(t("rating", "评级中"))
+    _told(night, "rating", rate(run.store))

@@ -25,12 +25,16 @@ class Timing:
 
     Attributes:
         ttft_s: request sent to arrival of the first chunk that carries a token, thinking or answer.
-        ttft_answer_s: request sent to arrival of the first chunk that carries answer text.
+        ttft_thinking_s: request sent to arrival of the first chunk that carries thinking; None where the model did
+            not think. Likewise ttft_answer_s of answer text.
         total_s: request sent to arrival of the final chunk; None without a final chunk.
         server_total_s: ``total_duration``: the server's handler start to done.
-        load_s: ``load_duration``: handler start to runner ready, waiting for another model included.
+        load_s: ``load_duration``: handler start to runner ready, waiting for another model included; some 10 ms for
+            a model that is loaded. How long loading takes is timed by us (``model_loads.load_s``): the server's
+            answer to a load carries no durations.
         queue_s: ``total - load - prompt_eval - eval`` durations, not below 0: waiting for a busy slot, and
-            the server's own routing (3-6 ms without a queue). None when one of the four is absent.
+            the server's own routing (3-6 ms without a queue). Waiting for another model is in load_s alone. None
+            when one of the four is absent.
         prefill_s: ``prompt_eval_duration``: the uncached part of the prompt; the first token comes out of it.
         decode_s: ``eval_duration``: from the end of the prompt to the last token.
         prompt_tokens: ``prompt_eval_count``, cached ones included.
@@ -45,7 +49,7 @@ class Timing:
         itl_p50_s: median gap between the arrivals of successive chunks that carry a token, on our clock;
             likewise itl_p95_s. A chunk is not always one token. None below two such chunks.
         client_lag_p50_s: median of arrival minus the server's own stamp of the chunk, on the wall clock: how
-            late we are. Only meaningful on the same machine. Likewise client_lag_p99_s.
+            late we are; None for a server on another machine. Likewise client_lag_p99_s.
         chunk_t_s: arrival of every chunk in seconds after the request was sent, the final one included.
         chunk_server_t_s: the server's stamps of the same chunks on the same scale; None where a chunk has
             none.
@@ -53,6 +57,7 @@ class Timing:
     """
 
     ttft_s: float | None
+    ttft_thinking_s: float | None
     ttft_answer_s: float | None
     total_s: float | None
     server_total_s: float | None
@@ -76,15 +81,21 @@ class Timing:
     chunk_chars: list[int]
 
 
-def derive(outcome: ChatOutcome) -> Timing:
-    """Figures of an answer, whole or not; what the fault kept from coming is None."""
+def derive(outcome: ChatOutcome, same_clock: bool = True) -> Timing:
+    """Figures of an answer, whole or not; what the fault kept from coming is None.
+
+    Args:
+        outcome: what the client saw.
+        same_clock: the server runs on this machine; the stamps of another machine's clock say nothing about our lag.
+    """
     sent_ns, final = outcome.sent_ns, outcome.final or {}
     offset_ns = outcome.wall_offset_ns
     tokens_ns = [c.receipt_ns for c in outcome.chunks if c.text or c.thinking]
     answer_ns = [c.receipt_ns for c in outcome.chunks if c.text]
+    thinking_ns = [c.receipt_ns for c in outcome.chunks if c.thinking]
     gaps_s = [(b - a) / 1e9 for a, b in zip(tokens_ns, tokens_ns[1:], strict=False)]
     stamped = [(c.receipt_ns, c.created_at_ns) for c in outcome.chunks if c.created_at_ns is not None]
-    lags_s = [(receipt + offset_ns - created) / 1e9 for receipt, created in stamped]
+    lags_s = [(receipt + offset_ns - created) / 1e9 for receipt, created in stamped if same_clock]
 
     total_s = (outcome.end_ns - sent_ns) / 1e9 if outcome.final is not None else None
     server_total_s, load_s = _seconds(final, "total_duration"), _seconds(final, "load_duration")
@@ -98,6 +109,7 @@ def derive(outcome: ChatOutcome) -> Timing:
         queue_s = max(0.0, server_total_s - sum(part for part in parts if part is not None))
     return Timing(
         ttft_s=(tokens_ns[0] - sent_ns) / 1e9 if tokens_ns else None,
+        ttft_thinking_s=(thinking_ns[0] - sent_ns) / 1e9 if thinking_ns else None,
         ttft_answer_s=(answer_ns[0] - sent_ns) / 1e9 if answer_ns else None,
         total_s=total_s, server_total_s=server_total_s, load_s=load_s, queue_s=queue_s,
         prefill_s=prefill_s, decode_s=decode_s,

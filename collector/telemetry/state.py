@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import psutil
 
 from collector.telemetry.nvml import gpu_processes
 
-__all__ = ["MachineState", "foreign_gpu_pids", "machine_state", "on_battery", "state_flags"]
+__all__ = ["MachineState", "foreign_gpu_pids", "load_average", "machine_state", "on_battery", "state_flags"]
 
 _CLOCK_JUMP_S = 1.0  # slewing by a time service stays far below this
 
@@ -38,6 +38,14 @@ def on_battery() -> bool | None:
     return not battery.power_plugged
 
 
+def load_average() -> float | None:
+    """Runnable processes, averaged over the last minute; None where the system does not count them."""
+    try:
+        return psutil.getloadavg()[0]
+    except OSError:
+        return None
+
+
 def machine_state() -> MachineState:
     """The machine now."""
     try:
@@ -61,8 +69,10 @@ def state_flags(before: MachineState, after: MachineState) -> tuple[str, ...]:
     return tuple(flags)
 
 
-def foreign_gpu_pids(own_roots: Iterable[int], library: str | None = None) -> list[int]:
-    """Processes that compute on a GPU and are neither ``own_roots`` nor their children."""
+def foreign_gpu_pids(
+    own_roots: Iterable[int], library: str | None = None, known: Collection[int] = ()
+) -> list[int]:  # fmt: skip
+    """Processes that compute on a GPU and are neither ``own_roots``, their children, nor ``known`` as ours."""
     users = {process.pid for process in gpu_processes(library)}
     for pid in own_roots:
         try:
@@ -70,4 +80,4 @@ def foreign_gpu_pids(own_roots: Iterable[int], library: str | None = None) -> li
             users -= {pid, *(child.pid for child in root.children(recursive=True))}
         except psutil.Error:
             continue
-    return sorted(users)
+    return sorted(users.difference(known))

@@ -9,9 +9,9 @@ from typing import Any
 from collector.telemetry.series import power_series
 from collector.telemetry.types import Capability, GpuSample, Sample
 
-__all__ = ["Usage", "aggregate", "machine_flags", "sample_rows"]
+__all__ = ["Usage", "aggregate", "hottest_c", "machine_flags", "other_cpu_cores", "sample_rows", "vram_at"]
 
-_DRIFT_C = 10.0
+_TELLING = 3  # samples; the system's and the processes' CPU times are read some ms apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,25 +159,50 @@ def _gpu_json(gpu: GpuSample) -> dict[str, Any]:
     return {name: value for name, value in asdict(gpu).items() if value is not None}
 
 
-def machine_flags(samples: Sequence[Sample], t0_ns: int, t1_ns: int) -> tuple[str, ...]:
-    """``throttled`` when a GPU lost time to heat in the window, ``temperature_drift`` above 10 C.
+def hottest_c(samples: Sequence[Sample], t_ns: int) -> float | None:
+    """Temperature of the hottest GPU at a moment, in C; None without a GPU or a sensor."""
+    return _at(samples, t_ns, lambda sample: max(_over_gpus(sample, "temperature_c"), default=None))
 
-    Running at its power limit is how a card is set up, and the limit is part of the cohort; it is kept in the samples
-    (``throttled_power_s``) and not flagged.
-    """
-    flags: list[str] = []
-    hot: dict[int, list[float]] = {}
-    lost: dict[int, list[float]] = {}
+
+def vram_at(samples: Sequence[Sample], t_ns: int) -> float | None:
+    """Memory in use on all GPUs at a moment; None without a GPU or a sensor."""
+    return _at(samples, t_ns, lambda sample: _vram_bytes(sample) if sample.gpus else None)
+
+
+def _at(samples: Sequence[Sample], t_ns: int, get: Callable[[Sample], float | None]) -> float | None:
+    """The last reading up to a moment, else the first one after it."""
+    before = after = None
     for sample in samples:
-        if not t0_ns <= sample.t_ns <= t1_ns:
+        if (value := get(sample)) is None:
             continue
+        if sample.t_ns <= t_ns:
+            before = value
+        elif after is None:
+            after = value
+    return after if before is None else before
+
+
+def other_cpu_cores(usage: Usage, cores: int, sample_count: int) -> float | None:
+    """Cores that processes other than the engine's kept busy; None without a sensor or with too few samples to tell."""
+    if usage.cpu_percent_mean is None or usage.process_cpu_percent_mean is None or sample_count < _TELLING:
+        return None
+    return max(0.0, (usage.cpu_percent_mean * cores - usage.process_cpu_percent_mean) / 100.0)
+
+
+def machine_flags(samples: Sequence[Sample], t0_ns: int, t1_ns: int) -> tuple[str, ...]:
+    """``throttled`` when a GPU lost time to heat in the window, by its driver's own cumulative counter.
+
+    The readings on both sides of the window belong to it. Running at its power limit is how a card is set up, and the
+    limit is part of the cohort; it is kept in the samples (``throttled_power_s``) and not flagged.
+    """
+    lost: dict[int, list[tuple[int, float]]] = {}
+    for sample in samples:
         for gpu in sample.gpus:
-            if gpu.temperature_c is not None:
-                hot.setdefault(gpu.index, []).append(gpu.temperature_c)
             if gpu.throttled_thermal_s is not None:
-                lost.setdefault(gpu.index, []).append(gpu.throttled_thermal_s)
-    if any(max(values) > min(values) for values in lost.values()):
-        flags.append("throttled")
-    if any(max(values) - min(values) > _DRIFT_C for values in hot.values()):
-        flags.append("temperature_drift")
-    return tuple(flags)
+                lost.setdefault(gpu.index, []).append((sample.t_ns, gpu.throttled_thermal_s))
+    for readings in lost.values():
+        first = max((n for n, (t_ns, _) in enumerate(readings) if t_ns <= t0_ns), default=0)
+        last = min((n for n, (t_ns, _) in enumerate(readings) if t_ns >= t1_ns), default=len(readings) - 1)
+        if readings[last][1] > readings[first][1]:
+            return ("throttled",)
+    return ()

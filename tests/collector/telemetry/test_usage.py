@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from collector.telemetry.types import GpuSample, Sample
-from collector.telemetry.usage import Usage, aggregate, machine_flags, sample_rows
+from collector.telemetry.usage import (
+    Usage,
+    aggregate,
+    hottest_c,
+    machine_flags,
+    other_cpu_cores,
+    sample_rows,
+    vram_at,
+)
 from tests.collector.telemetry.telemetry_fakes import ESTIMATE, GPU, GPU_POWER, SECOND, at, trace
 
 _SCHEMA = (Path(__file__).parents[3] / "db" / "migrations" / "0001_initial.sql").read_text(encoding="utf-8")
@@ -92,15 +100,30 @@ def test_rows_cover_the_window_and_its_margin() -> None:
     assert (plain["power_w"], plain["power_scope"], plain["gpus"]) == (None, None, None)
 
 
-def test_machine_flags() -> None:
-    def run(*states: tuple[float, float]) -> tuple[str, ...]:
-        samples = [
-            Sample(at(n), gpus=(GpuSample(0, temperature_c=c, throttled_thermal_s=s, throttled_power_s=float(n)),))
-            for n, (c, s) in enumerate(states)
-        ]
-        return machine_flags(samples, at(0.5), at(len(states)))
+def _gpu_samples(*states: tuple[float, float]) -> list[Sample]:
+    """A sample per second: temperature in C and seconds lost to heat."""
+    return [
+        Sample(at(n), gpus=(GpuSample(0, temperature_c=c, throttled_thermal_s=s, throttled_power_s=float(n), vram_bytes=n),))
+        for n, (c, s) in enumerate(states)
+    ]  # fmt: skip
 
-    assert run((40, 0), (60, 1), (65, 1), (70, 1)) == ()
-    assert run((60, 1), (60, 1), (60, 1.2)) == ("throttled",)
-    assert run((60, 0), (55, 0), (66, 0)) == ("temperature_drift",)
+
+def test_throttling_is_told_by_the_counters_on_both_sides_of_the_window() -> None:
+    assert machine_flags(_gpu_samples((60, 1), (60, 1), (60, 1)), at(0.5), at(1.5)) == ()
+    assert machine_flags(_gpu_samples((60, 1), (60, 1), (60, 1.2)), at(0.5), at(1.5)) == ("throttled",)
+    assert machine_flags(_gpu_samples((60, 0), (60, 1), (60, 1), (60, 2)), at(1.2), at(1.8)) == ()
     assert machine_flags(_samples(), at(0), at(9)) == ()
+
+
+def test_temperature_and_memory_at_a_moment() -> None:
+    samples = _gpu_samples((40, 0), (60, 0), (50, 0))
+    assert [hottest_c(samples, at(t)) for t in (-1, 0, 1.9, 9)] == [40, 40, 60, 50]
+    assert [vram_at(samples, at(t)) for t in (-1, 0, 1.9, 9)] == [0, 0, 1, 2]
+    assert hottest_c(_samples(), at(1)) is vram_at(_samples(), at(1)) is None
+
+
+def test_cores_that_others_kept_busy() -> None:
+    assert other_cpu_cores(Usage(cpu_percent_mean=75.0, process_cpu_percent_mean=200.0), 4, 9) == pytest.approx(1.0)
+    assert other_cpu_cores(Usage(cpu_percent_mean=10.0, process_cpu_percent_mean=200.0), 4, 9) == 0.0
+    assert other_cpu_cores(Usage(cpu_percent_mean=75.0, process_cpu_percent_mean=200.0), 4, 2) is None
+    assert other_cpu_cores(Usage(cpu_percent_mean=75.0), 4, 9) is None

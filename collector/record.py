@@ -1,0 +1,224 @@
+"""The campaign's record: writes in order, and keeps what cannot be written until it can.
+
+A full disk or a database that another program holds must not end a night, and must not lose an answer. What cannot be
+written waits in memory, in order, and is tried again before everything that comes after it. At the end it is tried for
+longer; what even then cannot be written goes into a file in the user's state folder, and the next call that measures
+into the same database begins with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+
+from db import Store, StoreError, StoreLocked, StoreUnusable
+from db.writer import Writer
+
+__all__ = ["Op", "Record", "event", "insert", "unsaved_file", "update"]
+
+log = logging.getLogger(__name__)
+
+_FIRST_S: Final = 30.0  # how long a write waits for a locked database
+_AGAIN_S: Final = 1.0  # and while something waits in memory already, so that a night is not spent waiting
+_PAUSE_S: Final = 2.0
+_MOST: Final = 2000  # transactions in memory, some 50 kB each
+_TROUBLE: Final = (StoreLocked, StoreUnusable)
+
+Row = Mapping[str, Any]
+
+
+class Op(NamedTuple):
+    """One statement of a transaction; ``where`` belongs to an update, ``flag`` adds a flag to runs."""
+
+    verb: Literal["insert", "update", "flag"]
+    table: str
+    rows: list[Row]
+    where: Row | None = None
+
+
+def insert(table: str, *rows: Row) -> Op:
+    """Adds rows."""
+    return Op("insert", table, list(rows))
+
+
+def update(table: str, where: Row, values: Row) -> Op:
+    """Changes the rows where every column of ``where`` is equal."""
+    return Op("update", table, [values], where)
+
+
+def event(campaign_id: str | None, kind: str, name: str, detail: str | None, run_id: str | None = None) -> Op:
+    """One row of ``events``."""
+    return insert("events", {
+        "event_id": uuid.uuid4().hex[:20], "at": datetime.now(UTC), "campaign_id": campaign_id, "run_id": run_id,
+        "kind": kind, "name": name, "detail": detail,
+    })  # fmt: skip
+
+
+def _tagged(value: object) -> object:
+    if isinstance(value, datetime):
+        return {"$time": value.isoformat()}
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} cannot be kept")
+
+
+def _untagged(value: dict[str, Any]) -> Any:
+    return datetime.fromisoformat(value["$time"]) if value.keys() == {"$time"} else value
+
+
+def _landed(writer: Writer, ops: Sequence[Op]) -> bool:
+    """Whether a transaction that seemed to fail is there: a full disk may refuse the checkpoint after the commit."""
+    for op in ops:
+        if op.verb != "insert" or not op.rows:
+            continue
+        if op.table == "runs":
+            return bool(writer.execute("SELECT 1 FROM runs WHERE run_id = ?", [op.rows[0]["run_id"]]))
+        if op.table == "events":
+            return bool(writer.execute("SELECT 1 FROM events WHERE event_id = ?", [op.rows[0]["event_id"]]))
+    return False
+
+
+def unsaved_file(folder: Path, store: Store) -> Path:
+    """Where the record of ``store`` lies that could not be written."""
+    return folder / f"unsaved-{hashlib.sha256(str(store.path).encode()).hexdigest()[:12]}.jsonl"
+
+
+class Record:
+    """Writes of one call of the runner.
+
+    Args:
+        store: where they go.
+        folder: where the file lies that holds what could not be written.
+        on_trouble: told once, in a sentence, when a write fails.
+        campaign_id: of the events that the record itself writes.
+    """
+
+    def __init__(
+        self, store: Store, folder: Path, on_trouble: Callable[[str], None] | None = None, campaign_id: str | None = None
+    ) -> None:  # fmt: skip
+        self.store, self.campaign_id = store, campaign_id
+        self._file = unsaved_file(folder, store)
+        self._on_trouble = on_trouble or (lambda _sentence: None)
+        self._queue: deque[list[Op]] = deque()
+        self._error: StoreError | None = None
+        self._since = 0.0  # monotonic, of the first failure
+        self._unsure = False  # whether what stands in front may be in the database already
+
+    @property
+    def waiting(self) -> int:
+        """Transactions that are not in the database yet."""
+        return len(self._queue)
+
+    def put(self, *ops: Op) -> None:
+        """Writes one transaction, or keeps it until writing works again.
+
+        Raises:
+            StoreError: too much waits already; everything is in the file by then.
+            ValueError: a row does not fit its table.
+        """
+        if kept := [op for op in ops if op.rows]:
+            self._queue.append(kept)
+        self._drain(_AGAIN_S if self._error else _FIRST_S)
+        if len(self._queue) >= _MOST:
+            self._give_up()
+
+    def event(self, kind: str, name: str, detail: str | None = None) -> None:
+        """Writes one event of the campaign."""
+        self.put(event(self.campaign_id, kind, name, detail))
+
+    def flush(self, patience_s: float = 60.0) -> None:
+        """Writes what waits.
+
+        Raises:
+            StoreError: it did not work for ``patience_s``; everything is in the file by then.
+        """
+        limit = time.monotonic() + patience_s
+        while not self._drain(_AGAIN_S):
+            if time.monotonic() >= limit:
+                self._give_up()
+            time.sleep(_PAUSE_S)
+
+    def recover(self) -> int:
+        """Writes what an earlier call could not; returns the number of its transactions."""
+        found = list(self._unsaved())
+        if not found:
+            return 0
+        self._queue.extendleft(reversed(found))
+        self._unsure = True
+        if self._drain(_FIRST_S):
+            self._file.unlink(missing_ok=True)
+            self.event("note", "unsaved_restored", f"{len(found)} transactions out of {self._file}")
+        return len(found)
+
+    def _unsaved(self) -> Iterator[list[Op]]:
+        if not self._file.is_file():
+            return
+        for line in self._file.read_text(encoding="utf-8").splitlines():
+            yield [Op(*part) for part in json.loads(line, object_hook=_untagged)]
+
+    def _drain(self, timeout_s: float) -> bool:
+        """Writes from the front of the queue; False when something stays."""
+        while self._queue:
+            try:
+                with self.store.write(timeout_s=timeout_s) as writer:
+                    if not self._unsure or not _landed(writer, self._queue[0]):
+                        _apply(writer, self._queue[0])
+            except _TROUBLE as error:
+                self._troubled(error)
+                return False
+            except ValueError:
+                self._queue.popleft()  # a row that does not fit never will
+                raise
+            except KeyboardInterrupt:
+                self._unsure = True  # before or after the commit
+                raise
+            self._queue.popleft()
+        self._unsure = False
+        if self._error is not None:
+            self._error = None
+            log.info("the database can be written again")
+            self.event("fault", "store_restored", f"written again after {time.monotonic() - self._since:.0f} s")
+        return True
+
+    def _troubled(self, error: StoreError) -> None:
+        if self._error is None:
+            log.warning("%s", error)
+            self._on_trouble(str(error))
+            self._queue.append([event(self.campaign_id, "fault", "store_failed", str(error))])
+            self._since = time.monotonic()
+        self._error, self._unsure = error, True
+
+    def _give_up(self) -> None:
+        """Puts everything that waits into the file and raises what stood in the way."""
+        assert self._error is not None  # noqa: S101  only a failed write leaves something waiting
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._file.open("a", encoding="utf-8") as file:
+            for ops in self._queue:
+                file.write(json.dumps([list(op) for op in ops], default=_tagged, ensure_ascii=False) + "\n")
+        kept = len(self._queue)
+        self._queue.clear()
+        where_en = f" {kept} writes are kept in {self._file} and stored by the next run into this database."
+        where_zh = f"{kept} 次写入已保存在 {self._file}，下次对该数据库测量时会自动写入。"
+        raise type(self._error)(self._error.en + where_en, self._error.zh + where_zh) from self._error
+
+
+def _apply(writer: Writer, ops: Sequence[Op]) -> None:
+    for op in ops:
+        if op.verb == "insert":
+            writer.insert(op.table, op.rows)
+        elif op.verb == "flag":
+            for row in op.rows:
+                writer.execute("UPDATE runs SET flags = list_append(flags, ?) WHERE list_contains(?, run_id)",
+                               [row["flag"], row["run_ids"]])  # fmt: skip
+        else:
+            writer.update(op.table, op.where or {}, op.rows[0])

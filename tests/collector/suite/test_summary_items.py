@@ -7,10 +7,9 @@ from collections import Counter
 import pytest
 
 from collector.quality.gates import Answer, detected_language, failed_gates
-from collector.suite import SHIPPED, Item, load_file, range_problems, token_estimate
+from collector.suite import LOAD_TOKENS, SHIPPED, Item, load_file, range_problems, token_estimate
 
 ITEMS = load_file(SHIPPED / "summary.json", need_references=True)
-LOADS = ("short", "medium")
 PER_CELL = 10
 COPIED_SHARE = 0.6
 
@@ -32,7 +31,7 @@ def _numbers(text: str) -> set[str]:
 
 def test_every_load_and_language_has_its_items() -> None:
     cells = Counter((item.load, item.language) for item in ITEMS)
-    assert cells == {(load, language): PER_CELL for load in LOADS for language in ("zh", "en")}
+    assert cells == {(load, language): PER_CELL for load in LOAD_TOKENS for language in ("zh", "en")}
     assert {item.task for item in ITEMS} == {"summary"}
     assert range_problems(ITEMS) == []
 

@@ -61,3 +61,10 @@ SELECT w.run_id, v.campaign, v.configuration, v.item, v.repeat, v.attempt, w.met
     w.wall_energy_j, w.wall_energy_low_j, w.wall_energy_high_j, w.reason,
     v.energy_j, v.energy_tier, v.energy_scope, w.wall_energy_j / nullif(v.energy_j, 0) AS ratio
 FROM run_wall_energy w JOIN v_runs v USING (run_id);
+
+-- How much answers differ from repeat to repeat, per campaign, configuration, task, load and language.
+CREATE OR REPLACE VIEW v_diversity AS
+SELECT d.campaign_id AS campaign, d.configuration_id AS configuration, c.engine, c.model, c.quantization,
+    d.task, d.load, d.language, d.n_items, d.n_answers, d.mean_length, d.distinct_1, d.distinct_2, d.adjusted_distinct,
+    d.self_bleu, d.compression_ratio, d.vendi, d.deterministic, d.reason, d.computed_at
+FROM diversity d LEFT JOIN configurations c USING (configuration_id);

@@ -20,7 +20,7 @@ from collector.record import Op, event, insert
 from collector.telemetry.types import IdleBaseline
 from collector.telemetry.usage import aggregate, hottest_c, vram_at
 
-__all__ = ["Baselines", "Idle", "drifted", "measure_idle"]
+__all__ = ["Baselines", "Idle", "drifted", "measure_idle", "steady"]
 
 Kind = Literal["unloaded", "loaded", "spot"]
 
@@ -49,6 +49,11 @@ def drifted(now: IdleBaseline, before: IdleBaseline) -> bool:
     change_w = abs(now.power_w - before.power_w)
     chance_w = 2.0 * math.hypot(now.standard_error_w, before.standard_error_w)
     return change_w > max(_DRIFT * before.power_w, chance_w, _LEAST_W)
+
+
+def steady(power: IdleBaseline | None) -> bool:
+    """Whether an idle power is known to a tenth or half a watt; one that nothing measures will not get better."""
+    return power is None or power.standard_error_w <= max(_DRIFT * power.power_w, _LEAST_W)
 
 
 def measure_idle(

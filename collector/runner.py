@@ -293,6 +293,8 @@ def _night(run: Session, campaign: Campaign, sampler: Sampler, progress: Progres
     known = run.store.query("SELECT reference_temperature_c AS c FROM campaigns WHERE campaign_id = ? AND c IS NOT NULL",
                             [campaign.campaign_id])  # fmt: skip
     conditions.begin(sampler, campaign.campaign_id, None if known.empty else float(known.c[0]))
+    sampler.watch(run.engine.pids())  # an estimate counts from here
+    sampler.wait_until(time.monotonic_ns())
     night.ledger.begin(time.monotonic_ns())
     return night
 

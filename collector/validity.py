@@ -4,7 +4,8 @@
 template's own tokens. How many those are is learnt from the requests of the same load: the smallest count that the server
 reports (the first request after a load has nothing to find and is left out). A count more than 8 above it, the room for
 nonces that begin alike, is a cached prompt; while nothing was learnt yet, more than 20 % of the prompt. A server that does
-not tell is caught by its rate: more than 3 times the median prefill rate of the case's other answers.
+not tell is caught by its rate: more than 3 times the median prefill rate of the case's other answers, where the whole
+prompt would have taken at least 20 ms (below that a rate is noise, and so is what a cache saves).
 
 **Cut prompt**, three signs. The tokens are fewer than 3/4 of what this tokenizer makes of so much text in this language
 (learnt from prompts that fill less than 45 % of the context, which no server cuts) and so much text would fill 60 % of
@@ -32,6 +33,7 @@ _DRIFT_C: Final = 10.0
 _NONCE_TOKENS: Final = 8
 _CACHED_SHARE: Final = 0.2
 _CACHED_RATE: Final = 3.0
+_NOTICED_S: Final = 0.02
 _ENOUGH: Final = 3  # answers behind a median
 _UNCUT: Final = 0.45  # of the context; a server that cuts keeps about half of it
 _CUT: Final = 0.75
@@ -114,7 +116,8 @@ class History:
             rate = figures.prefill_tokens_per_s
             if self._tells_cached or rate is None or len(self._rates) < _ENOUGH:
                 return False
-            return rate > _CACHED_RATE * statistics.median(self._rates)
+            usual = statistics.median(self._rates)
+            return rate > _CACHED_RATE * usual and (figures.prompt_tokens or 0) > _NOTICED_S * usual
         if self._template_tokens is not None:
             return cached > self._template_tokens + _NONCE_TOKENS
         return cached > _CACHED_SHARE * (figures.prompt_tokens or 0)

@@ -19,6 +19,7 @@ from collector.quality.cache import CachedScorer
 from collector.quality.checkpoints import CheckpointChoice, judges
 from collector.quality.composite import SCORER_VERSION
 from collector.quality.directions import DIRECTIONS, Pair, Subject, formulas
+from collector.quality.diversity_store import store_diversity
 from collector.quality.judgement import Judgement, Work, judge
 from collector.quality.pending import pending
 from collector.suite import load_suite
@@ -66,7 +67,7 @@ def score_campaign(
     device: str | None = None,
     rescore: bool = False,
 ) -> Summary:
-    """Scores the answers of a campaign that have no quality yet.
+    """Scores the answers of a campaign that have no quality yet, and keeps the table ``diversity`` up to date.
 
     Args:
         store: where runs are read and scores written.
@@ -100,6 +101,7 @@ def score_campaign(
         groups.setdefault(work.checkpoint.label if work.checkpoint else None, []).append(work)
     for group in groups.values():
         _score_group(store, group, summary, device=device, rescore=rescore)
+    store_diversity(store, campaign_id)
     return summary
 
 

@@ -20,6 +20,8 @@ from collector.quality.diversity import (
     vendi,
 )
 from collector.quality.diversity_store import store_diversity
+from collector.quality.score import score_campaign
+from collector.suite import Item
 from db import Store
 
 A, B, C = map(str.split, ("the cat sat on the mat", "the dog sat on the log", "a bird flew over"))
@@ -206,3 +208,10 @@ def test_few_answers_and_temperature_zero_are_told(store: Store, answers) -> Non
     assert (few["n_items"], few["n_answers"], few["vendi"], few["reason"]) == (0, 0, None, "few_answers")
     assert (unknown["deterministic"], zero["deterministic"]) == (False, True)
     assert zero["vendi"] == pytest.approx(1)
+
+
+def test_scoring_keeps_it_up_to_date(store: Store, answered) -> None:
+    answered(Item.from_table({"task": "creative", "load": "short", "language": "en", "prompt": "Write."}, "s"), "A text.")
+    score_campaign(store, None, checkpoints={"en": None})
+    (row,) = rows(store)
+    assert (row["task"], row["reason"], row["model"]) == ("creative", "few_answers", "a")

@@ -6,7 +6,7 @@ from collector.quality.match import informativeness, match
 from collector.suite import SHIPPED, Item, load_file, range_problems
 
 ITEMS = load_file(SHIPPED / "qa.json", need_references=True)
-LOADS = ("short", "medium")
+LOADS = ("short", "medium", "long")
 
 
 def _cell(load: str, language: str) -> list[Item]:

@@ -16,6 +16,7 @@ from rating.factors import FACTORS, Effect, SizeTrend, campaign_changes, factor_
 from rating.history import current
 from rating.model import COLUMNS, Condition, Configuration, Group, Measurements, Rating
 from rating.pareto import pareto_front
+from rating.passk import PassAtK, pass_at_k, pass_at_k_by
 from rating.ranks import probability_better, rank_ranges
 from rating.rate import DRAWS, SEED, Wins, rate, wins
 from rating.reasons import Reason
@@ -25,10 +26,10 @@ from rating.scheme import Basket, Member, Scheme, default_scheme, scheme_from_js
 __all__ = [
     "COLUMNS", "DRAWS", "EEI_BOUNDS", "FACTORS", "LETTERS", "QUALITY_BOUNDS", "RESCALE_SHARE", "SEED",
     "Advice", "Basket", "BasketMissing", "BestClass", "Comparison", "Condition", "Configuration", "Effect", "Excluded",
-    "FileRefused", "Group", "Measurements", "Member", "Option", "Rating", "RatingError", "Reason", "Residency",
+    "FileRefused", "Group", "Measurements", "Member", "Option", "PassAtK", "Rating", "RatingError", "Reason", "Residency",
     "Resources", "Scheme", "SchemeError", "Selected", "SizeTrend", "Trend", "Wins", "Wish",
     "advise", "best_class_shares", "campaign_changes", "class_of", "co2e_g_per_1000", "columns_of", "compare",
     "cost_per_1000", "csv_bytes", "current", "default_scheme", "factor_effects", "keep_loaded", "measurements_of",
-    "needs_rescale", "pareto_front", "probability_better", "quality_class_of", "rank_ranges", "rate",
+    "needs_rescale", "pareto_front", "pass_at_k", "pass_at_k_by", "probability_better", "quality_class_of", "rank_ranges", "rate",
     "saving_to_next_class", "scheme_from_json", "size_trend", "size_trends", "wins",
 ]  # fmt: skip

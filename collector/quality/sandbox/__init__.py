@@ -14,11 +14,11 @@ from functools import cache
 from collector.errors import NoSandbox
 from collector.quality.sandbox.backends import BACKENDS, Backend
 from collector.quality.sandbox.battery import Finding, Report, examine
-from collector.quality.sandbox.cases import Case, CaseOutcome, CasesResult, call_cases, pass_at_k
+from collector.quality.sandbox.cases import Case, CaseOutcome, CasesResult, call_cases
 from collector.quality.sandbox.supervise import SandboxResult, Status, limits_of, supervise
 
 __all__ = [
-    "Case", "CaseOutcome", "CasesResult", "Finding", "Report", "SandboxResult", "Status", "available", "pass_at_k", "prove",
+    "Case", "CaseOutcome", "CasesResult", "Finding", "Report", "SandboxResult", "Status", "available", "prove",
     "run", "run_cases",
 ]  # fmt: skip
 

@@ -17,7 +17,7 @@ from collector.quality.sandbox.backends import Backend
 from collector.quality.sandbox.supervise import SandboxResult, limits_of, supervise
 from collector.quality.sandbox.wire import decode, encode
 
-__all__ = ["Case", "CaseOutcome", "CasesResult", "call_cases", "pass_at_k", "same"]
+__all__ = ["Case", "CaseOutcome", "CasesResult", "call_cases", "same"]
 
 _MOST_RESTARTS = 3
 
@@ -115,22 +115,6 @@ def _literal(value: Any) -> Any:
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
             raise ValueError(f"{value['python'][:60]!r} is no Python literal") from error
     return {key: _literal(entry) for key, entry in value.items()}
-
-
-def pass_at_k(answers: int, passed: int, k: int) -> float | None:
-    """Chance that at least one of ``k`` answers passes: 1 - C(n-c, k) / C(n, k), unbiased (Chen et al. 2021).
-
-    Args:
-        answers: n, answers to one item.
-        passed: c, how many of them passed every case.
-        k: how many are drawn.
-
-    Returns:
-        None when there are fewer than ``k`` answers.
-    """
-    if not 0 <= passed <= answers or k < 1:
-        raise ValueError(f"no such counts: {passed} of {answers}, k {k}")
-    return None if answers < k else 1.0 - math.comb(answers - passed, k) / math.comb(answers, k)
 
 
 def call_cases(backend: Backend, code: str, entry_point: str, cases: Sequence[Case], timeout_s: float) -> CasesResult:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.quality.sandbox import Case, CasesResult, pass_at_k
+from collector.quality.sandbox import Case, CasesResult
 from collector.quality.sandbox import cases as cases_module
 from collector.quality.sandbox.attempts import FORGERIES
 from collector.quality.sandbox.backends import BACKENDS, Backend
@@ -251,13 +251,3 @@ def test_a_case_out_of_an_item() -> None:
 def test_a_wrong_case_is_named(table: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Case.from_table(table)
-
-
-def test_pass_at_k() -> None:
-    assert pass_at_k(5, 2, 1) == pytest.approx(0.4)
-    assert pass_at_k(5, 2, 2) == pytest.approx(1 - 3 / 10)  # of 10 pairs, 3 have no passing answer
-    assert pass_at_k(5, 0, 5) == 0.0
-    assert pass_at_k(3, 2, 2) == 1.0
-    assert pass_at_k(2, 2, 3) is None
-    with pytest.raises(ValueError, match="counts"):
-        pass_at_k(2, 3, 1)

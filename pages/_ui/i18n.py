@@ -1,5 +1,7 @@
 """Words, numbers and dates in the language of the session; the catalogues are ``locales/en.json`` and ``locales/zh.json``.
 
+A page with many words of its own keeps them in ``en.<page>.json`` and ``zh.<page>.json`` beside those.
+
 The language lives in the session state, never in a module: two visitors may read different ones.
 """
 
@@ -30,8 +32,9 @@ _LOCALES = {"zh": "zh_Hans_CN", "en": "en"}
 @cache
 def catalogue(language: str) -> dict[str, str]:
     """Every text of one language by its key."""
-    path = Path(__file__).parent / "locales" / f"{language}.json"
-    texts: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    texts: dict[str, str] = {}
+    for path in sorted((Path(__file__).parent / "locales").glob(f"{language}*.json")):
+        texts |= json.loads(path.read_text(encoding="utf-8"))
     return texts
 
 

@@ -1,5 +1,6 @@
 """Both catalogues say the same things, pages say nothing of their own, numbers and dates follow the language."""
 
+import json
 import re
 import string
 from datetime import datetime, timedelta
@@ -37,6 +38,12 @@ def placeholders(text: str) -> set[str]:
 
 def test_both_languages_have_the_same_keys() -> None:
     assert EN.keys() == ZH.keys()
+
+
+def test_no_key_stands_in_two_catalogues() -> None:
+    for language in i18n.LANGUAGES:
+        files = (ROOT / "pages" / "_ui" / "locales").glob(f"{language}*.json")
+        assert sum(len(json.loads(path.read_text(encoding="utf-8"))) for path in files) == len(i18n.catalogue(language))
 
 
 def test_both_texts_have_the_same_placeholders() -> None:

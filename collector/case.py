@@ -20,7 +20,7 @@ from collector.errors import EngineError
 from collector.loading import interrupted, load_model, prepare
 from collector.measure import Answer, Asked, Context, MeasuringBench, ask, chat_request, finish, limits, remeasure
 from collector.plan import Case, Cell
-from collector.record import Op, Record, event, insert, update
+from collector.record import Op, Record, event, insert, update, upsert
 from collector.timing import derive
 from collector.validity import History, Loaded
 from db import Store
@@ -95,8 +95,7 @@ class _Case:
     def open(self, environment: dict[str, str], source: str, cells: Sequence[Cell], *, fresh: bool) -> None:
         """Everything before the first answer."""
         wanted, row = prepare(self.bench, self.case, environment, source)
-        with self.tools.record.store.write() as writer:  # not put off: runs without their configuration say nothing
-            writer.upsert("configurations", [row])
+        self.tools.record.put(upsert("configurations", row))
         self.baselines = Baselines(wanted.configuration_id)
         self.loaded = wanted
         self.load("case", fresh=fresh)

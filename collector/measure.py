@@ -185,6 +185,7 @@ def finish(bench: MeasuringBench, loaded: Loaded, asked: Sequence[Asked], contex
         around.append("foreign_gpu_process")
     lengths_ns = [one.outcome.end_ns - one.outcome.sent_ns for one in asked]
     batch_id = uuid.uuid4().hex[:20] if len(asked) > 1 else None
+    around += ["batched"] if batch_id else []
     answers = []
     for one, length_ns in zip(asked, lengths_ns, strict=True):
         joules = window if batch_id is None else share_of(window, length_ns / sum(lengths_ns))

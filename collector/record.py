@@ -24,7 +24,7 @@ import numpy as np
 from db import Store, StoreError, StoreLocked, StoreUnusable
 from db.writer import Writer
 
-__all__ = ["Op", "Record", "event", "insert", "unsaved_file", "update"]
+__all__ = ["Op", "Record", "event", "insert", "unsaved_file", "update", "upsert"]
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ Row = Mapping[str, Any]
 class Op(NamedTuple):
     """One statement of a transaction; ``where`` belongs to an update, ``flag`` adds a flag to runs."""
 
-    verb: Literal["insert", "update", "flag"]
+    verb: Literal["insert", "upsert", "update", "flag"]
     table: str
     rows: list[Row]
     where: Row | None = None
@@ -49,6 +49,11 @@ class Op(NamedTuple):
 def insert(table: str, *rows: Row) -> Op:
     """Adds rows."""
     return Op("insert", table, list(rows))
+
+
+def upsert(table: str, *rows: Row) -> Op:
+    """Adds rows or replaces those with the same key."""
+    return Op("upsert", table, list(rows))
 
 
 def update(table: str, where: Row, values: Row) -> Op:
@@ -216,6 +221,8 @@ def _apply(writer: Writer, ops: Sequence[Op]) -> None:
     for op in ops:
         if op.verb == "insert":
             writer.insert(op.table, op.rows)
+        elif op.verb == "upsert":
+            writer.upsert(op.table, op.rows)
         elif op.verb == "flag":
             for row in op.rows:
                 writer.execute("UPDATE runs SET flags = list_append(flags, ?) WHERE list_contains(?, run_id)",

@@ -2,9 +2,11 @@
 
 import pytest
 
-from collector.campaign import configuration_row, package_versions
-from collector.experiment import ModelEntry
+from collector.campaign import configuration_row, open_campaign, package_versions
+from collector.experiment import ModelEntry, parse_experiment
 from collector.ollama_types import ModelDetails
+from collector.plan import build_cases, experiment_suite
+from db import Store
 
 
 def _details(**more: object) -> ModelDetails:
@@ -49,3 +51,18 @@ def test_demonstration_models_are_known_wherever_they_run(tag: str, engine: str,
 
 def test_package_versions_name_what_a_figure_depends_on() -> None:
     assert {"duckdb", "httpx", "psutil"} <= set(package_versions())
+
+
+def test_a_campaign_keeps_the_version_of_the_items_it_asks(tmp_path) -> None:
+    own = {"task": "qa", "load": "short", "language": "en", "prompt": "Why?"}
+    table = {"models": ["m"], "tasks": ["qa"], "loads": ["short"], "languages": ["en"], "items_per_cell": 1, "item": [own]}
+    experiment = parse_experiment({"name": "x", **table}, "test")
+    suite = experiment_suite(experiment)
+    store = Store(tmp_path / "x.duckdb")
+    store.ensure()
+    facts = {"machine_id": "k", "engine": "ollama"}
+    campaign = open_campaign(store, experiment, suite, build_cases(experiment, suite), facts)
+    rows = store.query("SELECT suite_version FROM campaigns WHERE campaign_id = ?", [campaign.campaign_id])
+    assert rows.suite_version[0] == suite.version
+    assert suite.version.startswith("qa 1")
+    assert suite.version[-10:-8] == " #"

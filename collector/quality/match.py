@@ -12,7 +12,7 @@ from collector.quality.text import normalised
 
 __all__ = ["VERSION", "holds_phrase", "informativeness", "match"]
 
-VERSION = 1
+VERSION = 2
 
 _STEM_LETTERS = 4
 
@@ -26,18 +26,17 @@ def holds_phrase(text: str, phrase: str) -> bool:
     wanted = normalised(phrase).strip()
     if not wanted:
         return False
-    start = wanted if _is_han(wanted[0]) or wanted[0].isdigit() else f" {wanted}"
     last = wanted.rsplit(" ", 1)[-1]
-    at = text.find(start)
+    at = text.find(wanted)
     while at >= 0:
-        before = text[at - 1 : at] if start == wanted else ""
-        after = text[at + len(start) : at + len(start) + 1]
+        before, after = text[at - 1 : at], text[at + len(wanted) : at + len(wanted) + 1]
+        # no space stands between a Chinese character and a word in letters, which begins there all the same
+        inside_a_word = _is_letter(wanted[0]) and before != " " and not _is_han(before)
         number_goes_on = (wanted[0].isdigit() and before.isdecimal()) or (wanted[-1].isdigit() and after.isdecimal())
-        word_goes_on = wanted[-1].isalpha() and not _is_han(wanted[-1]) and after.isalpha() and not _is_han(after)
-        short = len(last) < _STEM_LETTERS
-        if not number_goes_on and not (word_goes_on and short):
+        word_goes_on = _is_letter(wanted[-1]) and _is_letter(after) and len(last) < _STEM_LETTERS
+        if not (inside_a_word or number_goes_on or word_goes_on):
             return True
-        at = text.find(start, at + 1)
+        at = text.find(wanted, at + 1)
     return False
 
 
@@ -55,6 +54,10 @@ def informativeness(answer: str, key_facts: Sequence[Sequence[str]]) -> float | 
         return None
     text = normalised(answer)
     return sum(any(holds_phrase(text, phrase) for phrase in fact) for fact in key_facts) / len(key_facts)
+
+
+def _is_letter(character: str) -> bool:
+    return character.isalpha() and not _is_han(character)
 
 
 def _is_han(character: str) -> bool:

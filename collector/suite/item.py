@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from collector.errors import ItemError
-from collector.suite.fields import COMMON, TASKS
+from collector.suite.fields import COMMON, TASKS, Kind
 from collector.suite.tokens import LOAD_TOKENS
 
 __all__ = ["Item", "item_error"]
@@ -129,7 +129,7 @@ def _digest(content: dict[str, Any], source: str, name: str) -> str:
     try:
         canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(canonical.encode("utf-8")).hexdigest()[:16]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise item_error(
             source, name, f"holds a value that cannot be stored ({error})", f"含有无法保存的值（{error}）"
         ) from error
@@ -143,6 +143,14 @@ def _has_nul(value: object) -> bool:
     return isinstance(value, list | tuple) and any(map(_has_nul, value))
 
 
+def _fault(kind: Kind, value: object) -> tuple[str, str, str] | None:
+    """Where a value is wrong and what is wrong there, in English and Chinese; None when nothing is."""
+    try:
+        return kind.fault(value) or (("", "holds a NUL byte; remove it", "含有 NUL 字节，请删除") if _has_nul(value) else None)
+    except RecursionError:
+        return "", "is nested too deeply", "嵌套过深"
+
+
 def _check(table: Mapping[str, Any], source: str, name: str) -> None:
     """Refuses a table that is not an item."""
     for key in ("prompt", "task", "load", "language"):
@@ -153,12 +161,10 @@ def _check(table: Mapping[str, Any], source: str, name: str) -> None:
     for key, value in table.items():
         if key not in known:
             raise item_error(source, name, *_unknown(key, list(known)))
-        fault = known[key].fault(value)
+        fault = _fault(known[key], value)
         if fault:
             where, en, zh = fault
             raise item_error(source, name, f"{key}{where} {en}", f"{key}{where} {zh}")
-        if _has_nul(value):
-            raise item_error(source, name, f"{key} holds a NUL byte; remove it", f"{key} 含有 NUL 字节，请删除")
     _check_choice(table, "load", list(LOAD_TOKENS), source, name)
     if not _LANGUAGE.fullmatch(table["language"]):
         raise item_error(source, name, "language must be a code such as zh or en", "language 必须是 zh、en 这样的代码")

@@ -161,12 +161,12 @@ def read_tables(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         tables: Any = json.loads(text) if _is_json(path) else tomllib.loads(text)
     except FileNotFoundError as error:
         raise ItemError(f"{path}: there is no such item file.", f"{path}：没有这个题目文件。") from error
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        # ValueError: the parsers' own errors, and a NUL byte in the path
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        # ValueError: the parsers' own errors, and a NUL byte in the path; RecursionError: nested too deeply
         kind = "JSON" if _is_json(path) else "TOML"
         raise ItemError(
             f"{path}: cannot be read as {kind} ({error}).", f"{path}：无法作为 {kind} 读取（{error}）。"

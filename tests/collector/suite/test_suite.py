@@ -189,6 +189,24 @@ def test_json_files_hold_the_same_tables(tmp_path: Path, text: str, words: str) 
     assert "own.json" in caught.value.en
 
 
+def test_nesting_without_end_is_refused(tmp_path: Path) -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    for name, text in (("own.json", '{"item": ' + deep + "}"), ("own.toml", f"item = {deep}")):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ItemError, match=name):
+            load_file(tmp_path / name)
+    nested: list[object] = []
+    for _ in range(5000):
+        nested = [nested]
+    for field in ({"cases": [{"args": nested, "expected": 1}]}, {"cases": [{"expected": nested}]}, {"entry_point": nested}):
+        with pytest.raises(ItemError, match="item 'a'"):
+            Item.from_table(GOOD | {"task": "code"} | field, "s")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    assert len(load_file(_file(tmp_path, b"\xef\xbb\xbf" + ITEM.format("x", "Why?").encode()))) == 1
+
+
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     for path in (tmp_path / "none.toml", tmp_path, Path("a\0b")):
         with pytest.raises(ItemError):

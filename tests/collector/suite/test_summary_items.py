@@ -26,7 +26,9 @@ def _copied_share(reference: str, source: str, language: str) -> float:
 
 
 def _numbers(text: str) -> set[str]:
-    return {number.rstrip(".,") for number in re.findall(r"\d[\d.,:]*", text)}
+    """Numbers in digits, and Chinese ones of three characters or more (shorter ones may be rounded or rephrased)."""
+    digits = {number.rstrip(".,:") for number in re.findall(r"\d[\d.,:]*", text)}
+    return digits | set(re.findall(r"[一二三四五六七八九十百千万]{3,}", text))
 
 
 def test_every_load_and_language_has_its_items() -> None:
@@ -81,3 +83,4 @@ def test_a_copied_sentence_is_told_from_a_summary() -> None:
     copied = re.split(r"(?<=。)", source)[0]
     assert _copied_share(copied, source, "zh") == 1
     assert _numbers("On 3 June 1,340 of 2.5, at 10:05.") == {"3", "1,340", "2.5", "10:05"}
+    assert _numbers("四百一十二人中有3人，二十人") == {"四百一十二", "3"}

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from collector import engines
+from collector.calibration import Device, factors
 from collector.errors import CollectorError
 from collector.experiment import Experiment
+from collector.fingerprint import machine_fingerprint
 from collector.i18n import t
 from collector.ollama_client import OllamaClient
 from collector.ollama_types import ChatRequest, Limits
@@ -23,6 +25,7 @@ from collector.pulling import missing_models
 from collector.quality.checkpoints import DEFAULTS, POCKET, download_hint, locate
 from collector.quality.sandbox import available, prove
 from collector.telemetry.sampler import probe
+from collector.telemetry.types import Factor
 from db import Store, StoreError
 
 __all__ = ["Check", "examine"]
@@ -119,8 +122,16 @@ def _engine(experiment: Experiment | None) -> Iterator[Check]:
         engine.stop()
 
 
-def _sensors() -> Iterator[Check]:
-    found = probe()
+def _calibration(store: Store) -> dict[str, tuple[Factor, ...]]:
+    if store.state() != "current":
+        return {}
+    fingerprint = machine_fingerprint()
+    return factors(store, fingerprint.machine_id, [gpu.uuid for gpu in fingerprint.gpus])
+
+
+def _sensors(store: Store, experiment: Experiment | None) -> Iterator[Check]:
+    calibrations = _calibration(store)
+    found = probe(experiment.telemetry.meter if experiment else None, calibrations)
     for sensor in dict.fromkeys(c.sensor for c in found):
         rows = [c for c in found if c.sensor == sensor]
         works = [c for c in rows if c.status == "ok"]
@@ -128,7 +139,15 @@ def _sensors() -> Iterator[Check]:
             fields = ", ".join(c.field for c in works)
             yield Check("sensor", "ok", f"{sensor}: {fields} ({'; '.join(dict.fromkeys(c.source for c in works))})")
         for row in {c.reason: c for c in rows if c.status != "ok"}.values():
-            yield Check("sensor", "note", f"{sensor}: {row.field}: {row.status}, {row.reason}", row.cure)
+            why = t(row.reason or "", row.reason_zh or row.reason or "")
+            cure = t(row.cure, row.cure_zh or row.cure) if row.cure else None
+            yield Check("sensor", "note", f"{sensor}: {row.field}: {row.status}, {why}", cure)
+    for sensor, devices in calibrations.items():
+        for factor in devices:
+            yield Check("calibration", "ok", t(
+                f"{Device(sensor, factor.device)}: gain {factor.gain:.4f} ± {factor.gain_uncertainty:.1%}",
+                f"{Device(sensor, factor.device)}：增益 {factor.gain:.4f} ± {factor.gain_uncertainty:.1%}",
+            ))  # fmt: skip
     if not any(c.status == "ok" and c.tier not in (None, "estimated") for c in found):
         yield Check(
             "energy",
@@ -202,7 +221,7 @@ def _store(store: Store) -> Iterator[Check]:
 def examine(store: Store, experiment: Experiment | None) -> Iterator[Check]:
     """Every check in turn; a check that cannot be made is itself a finding."""
     groups: list[tuple[str, Callable[[], Iterator[Check]]]] = [
-        ("python", _python), ("engine", lambda: _engine(experiment)), ("sensors", _sensors), ("quality", _quality),
+        ("python", _python), ("engine", lambda: _engine(experiment)), ("sensors", lambda: _sensors(store, experiment)), ("quality", _quality),
         ("sandbox", _sandbox), ("store", lambda: _store(store)),
     ]  # fmt: skip
     for name, group in groups:

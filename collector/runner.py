@@ -11,6 +11,7 @@ from typing import Any
 
 from collector import engines
 from collector.breaker import Breaker
+from collector.calibration import factors
 from collector.campaign import Campaign, cell_key, find_campaign, open_campaign, set_state
 from collector.case import CaseReport, CaseTools, run_case
 from collector.closure import Ledger
@@ -303,7 +304,8 @@ def _measure(run: Session, campaign: Campaign, progress_factory: Callable[[int],
     report = CampaignReport(campaign.campaign_id, "stopped")
     work = _pending(run.store, campaign.campaign_id, run.cases)
     telemetry = run.experiment.telemetry
-    sampler = Sampler(rate_hz=telemetry.rate_hz, gpu_rate_hz=telemetry.gpu_rate_hz,
+    calibrations = factors(run.store, run.fingerprint.machine_id, [gpu.uuid for gpu in run.fingerprint.gpus])
+    sampler = Sampler(rate_hz=telemetry.rate_hz, gpu_rate_hz=telemetry.gpu_rate_hz, calibrations=calibrations,
                       watts_per_core=telemetry.watts_per_core, meter=telemetry.meter)  # fmt: skip
     with progress_factory(sum(len(cells) for _, cells in work)) as progress:
         night = None

@@ -259,7 +259,8 @@ def _stamp(sample: Sample) -> int:
 
 def _calibrated(row: Capability, calibrations: Mapping[str, Sequence[Factor]]) -> Capability:
     """The row of a counter with its calibration; other rows as they are."""
-    factors = tuple(calibrations.get(row.sensor, ()))
+    of_gpus = row.field.startswith("gpu_")
+    factors = tuple(factor for factor in calibrations.get(row.sensor, ()) if (factor.device is not None) == of_gpus)
     if row.status != "ok" or row.tier != "counter" or not factors:
         return row
     return replace(row, tier="calibrated", calibrations=factors)

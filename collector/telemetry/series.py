@@ -17,11 +17,15 @@ from collector.telemetry.estimate import FIELD as ESTIMATE_FIELD
 from collector.telemetry.estimate import watts_per_core
 from collector.telemetry.types import Capability, Factor, GpuSample, Sample, Scope, Tier
 
-__all__ = ["Curve", "Meter", "Part", "PowerPoint", "Source", "choose_meter", "counters", "power_series", "powers"]
+__all__ = [
+    "Curve", "Meter", "Part", "PowerPoint", "Source", "choose_meter", "counters", "find_sources", "power_series",
+    "powers",
+]  # fmt: skip
 
 Part = Literal["machine", "gpu", "cpu", "process"]
 _COUNTER = {"machine": "machine_energy_j", "gpu": "gpu_energy_j", "cpu": "cpu_energy_j", "process": ESTIMATE_FIELD}
 _POWER = {"machine": "machine_power_w", "gpu": "gpu_power_w"}
+_PARTS: tuple[Part, ...] = ("machine", "gpu", "cpu", "process")
 _TIERS: tuple[Tier, ...] = ("estimated", "counter", "calibrated", "wall")
 
 
@@ -84,14 +88,20 @@ def _source(part: Part, capabilities: Iterable[Capability]) -> Source | None:
     )
 
 
+def find_sources(capabilities: Iterable[Capability]) -> dict[Part, Source]:
+    """Every part of the machine whose energy or power some sensor gives."""
+    rows = list(capabilities)
+    return {part: found for part in _PARTS if (found := _source(part, rows)) is not None}
+
+
 def choose_meter(capabilities: Sequence[Capability]) -> Meter | None:
     """The widest scope that this machine can measure: wall meter, else GPUs and CPU, else the estimate.
 
     The choice rests on the capabilities alone, so that a sensor that fails for a moment makes a run without energy
     and never one of another scope. Leave a sensor's rows out to leave it out.
     """
-    found = {part: _source(part, capabilities) for part in _COUNTER_PARTS}
-    machine, gpu, cpu, process = (found[part] for part in _COUNTER_PARTS)
+    found = find_sources(capabilities)
+    machine, gpu, cpu, process = (found.get(part) for part in _PARTS)
     watts = watts_per_core(capabilities)
     scope: Scope
     chosen: tuple[Source, ...]
@@ -108,11 +118,8 @@ def choose_meter(capabilities: Sequence[Capability]) -> Meter | None:
     else:
         return None
     tier = min((source.tier for source in chosen), key=_TIERS.index)
-    usable = (source for source in found.values() if source is not None and (source.part != "process" or watts))
+    usable = (source for source in found.values() if source.part != "process" or watts)
     return Meter(scope, tier, chosen, tuple(source for source in usable if source not in chosen), watts)
-
-
-_COUNTER_PARTS: tuple[Part, ...] = ("machine", "gpu", "cpu", "process")
 
 
 class Curve:

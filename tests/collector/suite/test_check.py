@@ -4,7 +4,7 @@ import pytest
 
 from collector.quality.code import CodeVerdict
 from collector.suite import TASKS, Item, load_suite
-from collector.suite.check import PLAUSIBLE, Findings, examine, problems
+from collector.suite.check import _RULES, PLAUSIBLE, Findings, examine, problems
 
 SENTENCES = (
     "Rivers carry water from the hills to the sea and farmers use it for their fields because rain is rare in summer "
@@ -54,6 +54,10 @@ def test_a_suite_that_is_not_full_says_where() -> None:
     assert "qa long en: 0 items, at least 10 are needed" in found
     assert "qa en: 12 items, at least 30 are needed" in found
     assert "creative zh: 0 items, at least 30 are needed" in found
+
+
+def test_every_task_has_its_rules() -> None:
+    assert set(PLAUSIBLE) == set(_RULES) == set(TASKS)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -118,6 +118,7 @@ class Record:
         self._error: StoreError | None = None
         self._since = 0.0  # monotonic, of the first failure
         self._unsure = False  # whether what stands in front may be in the database already
+        self._restoring = False  # the file's content is in the queue
 
     @property
     def waiting(self) -> int:
@@ -159,10 +160,8 @@ class Record:
         if not found:
             return 0
         self._queue.extendleft(reversed(found))
-        self._unsure = True
-        if self._drain(_FIRST_S):
-            self._file.unlink(missing_ok=True)
-            self.event("note", "unsaved_restored", f"{len(found)} transactions out of {self._file}")
+        self._unsure = self._restoring = True
+        self.event("note", "unsaved_restored", f"{len(found)} transactions out of {self._file}")
         return len(found)
 
     def _unsaved(self) -> Iterator[list[Op]]:
@@ -189,6 +188,9 @@ class Record:
                 raise
             self._queue.popleft()
         self._unsure = False
+        if self._restoring:
+            self._restoring = False
+            self._file.unlink(missing_ok=True)
         if self._error is not None:
             self._error = None
             log.info("the database can be written again")
@@ -207,7 +209,7 @@ class Record:
         """Puts everything that waits into the file and raises what stood in the way."""
         assert self._error is not None  # noqa: S101  only a failed write leaves something waiting
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._file.open("a", encoding="utf-8") as file:
+        with self._file.open("w" if self._restoring else "a", encoding="utf-8") as file:
             for ops in self._queue:
                 file.write(json.dumps([list(op) for op in ops], default=_tagged, ensure_ascii=False) + "\n")
         kept = len(self._queue)

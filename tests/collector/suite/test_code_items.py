@@ -21,7 +21,7 @@ EDITS: dict[str, list[tuple[str, str]]] = json.loads(
 )
 """Five mistakes per item: the part of the reference solution, there once, and what stands wrongly in its place."""
 
-CELLS = [(language, load) for language in ("zh", "en") for load in ("short", "medium")]
+CELLS = [(language, load) for language in ("zh", "en") for load in ("short", "medium", "long")]
 
 # Calls a function of one of many programs, so that a single sandbox serves them all.
 MANY = """

@@ -72,9 +72,9 @@ class Ledger:
     def _advance(self, t0_ns: int, t1_ns: int, kind: str, energy_j: float) -> None:
         cursor_ns = self._cursor_ns or t0_ns
         samples = self.sampler.between(cursor_ns, t1_ns)
-        whole_j = joules(samples, cursor_ns, t1_ns, self.capabilities)
+        whole_j = joules(samples, cursor_ns, t1_ns, self.capabilities) if t1_ns > cursor_ns else 0.0
         between_j = joules(samples, cursor_ns, t0_ns, self.capabilities) if t0_ns > cursor_ns else 0.0
-        self._cursor_ns = t1_ns
+        self._cursor_ns = max(cursor_ns, t1_ns)
         if whole_j is None or between_j is None:
             self.skipped_s += (t1_ns - cursor_ns) / 1e9
             return

@@ -49,6 +49,7 @@ def test_every_figure() -> None:
         (102.0, 100, "", ""),
     ], {**FINAL, "prompt_eval_cached_count": 10}))  # fmt: skip
     assert figures.ttft_s == pytest.approx(0.0405)
+    assert figures.ttft_thinking_s == pytest.approx(0.0405)
     assert figures.ttft_answer_s == pytest.approx(0.0610)
     assert figures.total_s == pytest.approx(0.102)
     assert figures.server_total_s == pytest.approx(0.1)
@@ -68,6 +69,30 @@ def test_every_figure() -> None:
     assert figures.chunk_t_s == pytest.approx([0.0305, 0.0405, 0.0505, 0.061, 0.0905, 0.102])
     assert figures.chunk_server_t_s == pytest.approx([0.03, 0.04, 0.05, 0.06, 0.09, 0.1])
     assert figures.chunk_chars == [0, 2, 1, 3, 2, 0]
+
+
+def test_first_thought_and_first_word_are_told_apart() -> None:
+    plain = derive(_outcome([(10, 9, "", ""), (20, 19, "For", "")], dict(FINAL)))
+    assert (plain.ttft_s, plain.ttft_thinking_s, plain.ttft_answer_s) == (0.02, None, 0.02)
+    only_thoughts = derive(_outcome([(10, 9, "", "Hm"), (20, 19, "", "")], dict(FINAL)))
+    assert (only_thoughts.ttft_s, only_thoughts.ttft_thinking_s, only_thoughts.ttft_answer_s) == (0.01, 0.01, None)
+
+
+def test_another_machine_s_clock_says_nothing_about_our_lag() -> None:
+    outcome = _outcome([(10, 2, "a", ""), (20, 12, "b", "")], dict(FINAL))
+    assert derive(outcome).client_lag_p99_s == pytest.approx(0.008)
+    other = derive(outcome, same_clock=False)
+    assert other.client_lag_p50_s is other.client_lag_p99_s is None
+    assert other.chunk_server_t_s == derive(outcome).chunk_server_t_s, "the raw stamps are kept"
+
+
+def test_a_slot_and_another_model_are_waited_for_in_different_figures() -> None:
+    """As measured on a real server: the slot in the total alone, the other model in the load alone."""
+    parts = [(40.0, 39.0, "a", ""), (102.0, 100.0, "", "")]
+    slot = derive(_outcome(parts, {**FINAL, "total_duration": 309 * MS, "load_duration": 2 * MS}))
+    model = derive(_outcome(parts, {**FINAL, "total_duration": 3080 * MS, "load_duration": 2990 * MS}))
+    assert (slot.queue_s, slot.load_s) == (pytest.approx(0.223), pytest.approx(0.002))
+    assert (model.queue_s, model.load_s) == (pytest.approx(0.006), pytest.approx(2.99))
 
 
 def test_what_did_not_come_is_none() -> None:

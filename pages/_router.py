@@ -12,6 +12,7 @@ ICON = str(Path(__file__).parent / "_ui" / "icon.svg")
 # file, address, icon; the first one is the start page
 PAGES = (
     ("overview.py", "ratings", ":material/leaderboard:"),
+    ("model.py", "model", ":material/id_card:"),
     ("compare.py", "compare", ":material/compare_arrows:"),
     ("tasks.py", "tasks", ":material/grid_on:"),
     ("quantization.py", "quantization", ":material/compress:"),

@@ -33,6 +33,7 @@ def addresses(database: Path) -> dict[str, str]:
     run = f"?run={longest.iloc[0, 0]}" if len(longest) else ""
     return {
         "ratings": "/",
+        "model": "/model",
         "compare": "/compare",
         "tasks": "/tasks",
         "quantization": "/quantization",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = ["CaseEstimate", "Estimate", "estimate"]
 MIN_ITEMS = 30  # a letter needs so many different items of a task (the rating's default)
 _RUN_BYTES = 40_000  # database growth per answer, measured on stored campaigns at 10 Hz
 _RESTART_S = 5.0
+_WINDOW_S = 5.0  # at 100 ms of uncertainty per edge the timing part is then below 2 %
 # Without any measured answer of a model: a mid-size model on one GPU, about 40 tokens/s, cap half used.
 _ASSUMED_TOKENS_PER_S = 40.0
 
@@ -38,6 +40,8 @@ class CaseEstimate:
     seconds_from: str
     """``measured`` from this database's answers of the model, else ``assumed``."""
     letter: str
+    resolvable: bool | None = None
+    """Whether one answer's energy is expected to be resolved within 10 %; None where none was measured here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +63,18 @@ class Estimate:
         return asdict(self)
 
 
-def _seconds_per_answer(store: Store, model: str, load: str) -> float | None:
+def _answers_before(store: Store, model: str, load: str) -> tuple[float | None, bool | None]:
+    """Median seconds of an answer measured on its own here, and whether most of them could be resolved."""
     if store.state() != "current":
-        return None
+        return None, None
     rows = store.query(
-        "SELECT median(total_s) AS s FROM v_runs WHERE model = ? AND load = ? AND status = 'ok'", [model, load]
+        "SELECT median(total_s) AS s, avg(CAST(list_contains(string_split(flags, ','), 'not_resolvable') AS DOUBLE)) AS lost"
+        " FROM v_runs WHERE model = ? AND load = ? AND status = 'ok' AND batch_id IS NULL AND energy_j IS NOT NULL",
+        [model, load],
     )
-    value = rows.s[0]
-    return None if value is None or value != value else float(value)
+    if rows.s.isna()[0]:
+        return None, None
+    return float(rows.s[0]), bool(rows.lost[0] <= 0.5)
 
 
 def _letter(task_items: int, models: int, has_basket: bool) -> tuple[str, str | None]:
@@ -138,13 +146,44 @@ def _case(experiment: Experiment, case: Case, cases: list[Case], store: Store, n
     task_items = {
         c.item.hash for other in cases if other.task == case.task and other.model == case.model for c in other.cells
     }
-    each = _seconds_per_answer(store, case.model.tag, case.load)
+    each, resolvable = _answers_before(store, case.model.tag, case.load)
     seconds = each if each is not None else experiment.generation.cap(case.load) / 2 / _ASSUMED_TOKENS_PER_S
     letter, why = _letter(len(task_items), len(experiment.models), bool(experiment.rating.basket))
     if why and why not in notes:
         notes.append(why)
-    overhead = _RESTART_S + experiment.protocol.value("baseline_s") + experiment.protocol.value("tail_s")
+    if resolvable is False:
+        notes.append(_batch_note(experiment, case, seconds))
     return CaseEstimate(
         case.model.tag, case.task, case.load, len(items), experiment.repeats, len(case.cells),
-        round(seconds * len(case.cells) + overhead, 1), "measured" if each is not None else "assumed", letter,
+        round(seconds * len(case.cells) + _protocol_s(experiment, len(case.cells)), 1),
+        "measured" if each is not None else "assumed", letter, resolvable,
     )  # fmt: skip
+
+
+def _protocol_s(experiment: Experiment, answers: int) -> float:
+    """What the protocol waits in one case; cooling is not foreseen."""
+    protocol = experiment.protocol
+    every = protocol.value("spot_every")
+    spots = protocol.value("spot_s") * (answers // every + 1) if every else 0.0
+    idle = protocol.value("baseline_s") + protocol.value("unloaded_s")
+    return _RESTART_S + idle + spots + protocol.value("tail_s")
+
+
+def _batch_note(experiment: Experiment, case: Case, seconds: float) -> str:
+    """Answers that end too soon for the sensors, and the batch that would be long enough."""
+    window_s = experiment.protocol.value("batch_s") or _WINDOW_S
+    need = math.ceil(window_s / max(seconds, 1e-3))
+    name = f"{case.model.tag} · {case.task} · {case.load}"
+    cure_en, cure_zh = [], []
+    if not experiment.protocol.value("batch_s"):
+        cure_en.append(f"batch_s = {_WINDOW_S:g} in [protocol]")
+        cure_zh.append(f"在 [protocol] 中设置 batch_s = {_WINDOW_S:g}")
+    if need > experiment.repeats:
+        cure_en.append(f"repeats = {need}")
+        cure_zh.append(f"设置 repeats = {need}")
+    if not cure_en:
+        return t(f"{name}: answers of about {seconds:.2f} s are too short to resolve one by one; batches of {need} will do",
+                 f"{name}：约 {seconds:.2f} 秒的单个回答过短，能耗无法分辨；将以每批 {need} 个连续测量")  # fmt: skip
+    return t(f"{name}: answers of about {seconds:.2f} s are too short to resolve their energy within 10 %; "
+             f"set {' and '.join(cure_en)} to measure repeats back to back",
+             f"{name}：回答约 {seconds:.2f} 秒，过短，能耗无法分辨到 10%；请{'并'.join(cure_zh)}，把重复连续成批测量")  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from collector.cli.balance import balance_lines
 from collector.cli.common import add_db, open_store
 from collector.errors import UsageError
 from collector.i18n import t
@@ -40,5 +41,7 @@ def _show(options: argparse.Namespace) -> int:
     print(f"# engine {row.engine} {row.engine_version}, restarted {row.restart_way}, machine {row.machine_id}")
     packages = json.loads(row.packages)
     print("# " + ", ".join(f"{name} {version}" for name, version in packages.items()))
+    for line in balance_lines(store, row.campaign_id):
+        print("# " + line)
     print(row.experiment_toml, end="")
     return 0

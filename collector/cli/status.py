@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 
+from collector.cli.balance import balance, balance_lines
 from collector.cli.common import add_db, open_store
 from collector.i18n import t
-from db import StoreMissing, reader
+from db import Store, StoreMissing, reader
 
 __all__ = ["register"]
 
@@ -24,6 +25,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.set_defaults(func=_status)
 
 
+def _parked(store: Store, campaign_id: str) -> list[str]:
+    """What the circuit breaker left, in its own words."""
+    rows = store.query("SELECT detail FROM events WHERE campaign_id = ? AND name = 'parked' ORDER BY \"at\"", [campaign_id])
+    return [str(text) for text in rows.detail]
+
+
 def _status(options: argparse.Namespace) -> int:
     store = open_store(options)
     try:
@@ -38,7 +45,9 @@ def _status(options: argparse.Namespace) -> int:
             "campaign": row["campaign_id"], "status": row["status"], "engine": row["engine"],
             "engine_version": row["engine_version"], "started_at": f"{row['started_at']:%Y-%m-%d %H:%M:%S}Z",
             "progress": reader.progress(store, row["campaign_id"]),
-            "faults": {str(f): int(n) for f, n in zip(faults.fault, faults.n, strict=True)}, "note": row["note"] if isinstance(row["note"], str) else None,
+            "faults": {str(f): int(n) for f, n in zip(faults.fault, faults.n, strict=True)},
+            "parked": _parked(store, row["campaign_id"]), "energy_balance": balance(store, row["campaign_id"]),
+            "note": row["note"] if isinstance(row["note"], str) else None,
         })  # fmt: skip
     if options.json:
         print(json.dumps(found, ensure_ascii=False, indent=2, default=str))
@@ -53,6 +62,8 @@ def _status(options: argparse.Namespace) -> int:
         )
         for name, n in entry["faults"].items():
             print(f"    {name} × {n}")
+        for line in [*entry["parked"], *balance_lines(store, entry["campaign"])]:
+            print(f"    {line}")
         if entry["note"]:
             print(f"    {entry['note']}")
     return 0

@@ -1,8 +1,8 @@
 """Sensors and the process that reads them.
 
 A new sensor is one file with a subclass of :class:`~collector.telemetry.sensor.Sensor` and one line in
-``SENSORS``. Nothing here may import more than the standard library, psutil and pynvml: the sampler process
-has to start fast.
+``SENSORS``. Nothing here may import more than the standard library, psutil and pynvml (zeus only where it is the sensor):
+the sampler process has to start fast.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collector.telemetry.shelly import ShellySensor
 from collector.telemetry.system import SystemSensor
 from collector.telemetry.tasmota import TasmotaSensor
 from collector.telemetry.types import Capability, EnergyResult, GpuSample, IdleBaseline, Sample, Scope, Tier
+from collector.telemetry.zeus import ZeusGpuSensor, ZeusSensor
 
 __all__ = [
     "SENSORS", "Capability", "EnergyResult", "GpuSample", "IdleBaseline", "Quality", "Sample", "Sampler", "Scope", "Tier",
@@ -25,5 +26,6 @@ __all__ = [
 
 # Counters come first: they are read closest to the sample's stamp.
 SENSORS: tuple[type[Sensor], ...] = (
-    RaplSensor, ProcessSensor, SystemSensor, NvmlSensor, ShellySensor, TasmotaSensor, EstimateSensor,
+    RaplSensor, ZeusSensor, ProcessSensor, SystemSensor, NvmlSensor, ZeusGpuSensor, ShellySensor, TasmotaSensor,
+    EstimateSensor,
 )  # fmt: skip

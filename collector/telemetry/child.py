@@ -191,6 +191,15 @@ def _serve(loop: Loop, inbox: Inbox) -> None:
         loop.tick()
 
 
+def _probe(sensors: Sequence[Sensor]) -> list[Capability]:
+    """Every sensor's rows; each is told what the ones before it read."""
+    rows: list[Capability] = []
+    for sensor in sensors:
+        sensor.taken = frozenset(row.field for row in rows if row.status == "ok")
+        rows += sensor.probe()
+    return rows
+
+
 def main() -> None:
     """Runs until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the collector's to handle
@@ -204,7 +213,7 @@ def main() -> None:
     own = Capability(
         "sampler", "sampler_cpu_s", f"time.process_time (the scheduler granted {granted})", "s", "process", None, "ok"
     )
-    outbox.put(encode_capabilities([own, *(row for sensor in sensors for row in sensor.probe())]))
+    outbox.put(encode_capabilities([own, *_probe(sensors)]))
     try:
         _serve(Loop(sensors, config["rate_hz"], config["gpu_rate_hz"], outbox), Inbox(sys.stdin.buffer))
     finally:

@@ -41,6 +41,7 @@ class Sensor(ABC):
     Attributes:
         name: goes into ``Capability.sensor``.
         group: ``machine`` is read at the base rate, ``gpu`` at the GPU rate.
+        taken: fields that sensors earlier in ``SENSORS`` read; set before ``probe``, so that nothing is read twice.
     """
 
     name: ClassVar[str]
@@ -48,6 +49,7 @@ class Sensor(ABC):
 
     def __init__(self, options: SensorOptions) -> None:
         self.options = options
+        self.taken: frozenset[str] = frozenset()
 
     @abstractmethod
     def probe(self) -> list[Capability]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import ExperimentError
-from collector.experiment import load_experiment, parse_experiment
+from collector.experiment import _PROFILES, Protocol, load_experiment, parse_experiment
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -125,3 +125,26 @@ def test_a_wall_meter_lies_in_the_local_network() -> None:
         with pytest.raises(ExperimentError, match=r"x.toml: \[telemetry\] meter") as caught:
             parse_experiment({**table, "telemetry": {"meter": wrong}}, "x.toml")
         assert "secret" not in str(caught.value)
+
+
+def test_profiles_are_documented_as_they_are() -> None:
+    text = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    table = text.split("<!-- profiles:")[1].split("\n\n")[0].splitlines()[3:]
+    said = {name.strip(" `"): (float(one), float(two)) for _, name, one, two, _ in (row.split("|") for row in table)}
+    standard, quick = (Protocol(profile=name) for name in ("standard", "quick"))  # type: ignore[arg-type]
+    assert said == {name: (standard.value(name), quick.value(name)) for name in _PROFILES["standard"]}
+
+
+def test_without_a_baseline_nothing_idle_is_measured() -> None:
+    bare = Protocol(baseline_s=0.0)
+    assert (bare.value("unloaded_s"), bare.value("spot_every"), bare.value("cooldown_s")) == (0.0, 0.0, 60.0)
+    assert Protocol(baseline_s=0.0, spot_every=4, unloaded_s=2.0).value("spot_every") == 4.0
+
+
+def test_batches_and_a_process_per_answer_exclude_each_other() -> None:
+    with pytest.raises(ExperimentError, match="batch_s asks for answers back to back"):
+        parse_experiment({"models": ["a"], "restart": "per_run", "protocol": {"batch_s": 5.0}}, "x.toml")
+
+
+def test_new_settings_left_alone_keep_the_hash_of_a_file() -> None:
+    assert "batch_s" not in str(parse_experiment({"models": ["a"]}, "x.toml").resolved())

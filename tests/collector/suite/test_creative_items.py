@@ -4,6 +4,7 @@ from statistics import fmean
 
 import pytest
 
+from collector.errors import ItemError
 from collector.quality.constraints import check, share_held
 from collector.quality.gates import Answer, failed_gates
 from collector.suite import Item, load_suite, range_problems
@@ -56,3 +57,11 @@ def test_no_text_serves_twice() -> None:
     assert len(set(texts)) == 2 * len(ITEMS)
     names = [item.references[0].splitlines()[0] for item in ITEMS]
     assert len(set(names)) == len(ITEMS)
+
+
+def test_a_wrong_constraint_is_refused_by_place_and_name() -> None:
+    table = {"task": "creative", "load": "short", "language": "en", "prompt": "Write a poem."}
+    good = {"kind": "lines", "min": 4}
+    assert Item.from_table(table | {"constraints": [good]}, "own.toml").payload == {"constraints": [good]}
+    with pytest.raises(ItemError, match=r"own\.toml.*constraints\[1\].*'rhyme'"):
+        Item.from_table(table | {"constraints": [good, {"kind": "rhyme"}]}, "own.toml")

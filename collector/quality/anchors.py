@@ -3,8 +3,9 @@
 BARTScore has no absolute scale, so each item, direction and checkpoint gets two anchors, computed once and stored:
 
 * ``hi``: median over the item's references of the score that the reference itself would get as an answer;
-* ``lo``: median over up to five references of other items of the same language and of similar length, given as answers
-  to this item; for fluency, which does not ask what is said, over the item's own references with shuffled words.
+* ``lo``: median over up to five references of other items of the same language and of similar length (same task where
+  there are enough), given as answers to this item; for fluency, which does not ask what is said, over the item's own
+  references with shuffled words; for coherence over its own sentences, each behind sentences of such another item.
 
 ``value = clip((raw - lo) / (hi - lo), 0, 1)``. Where hi is not at least 0.1 above lo, the checkpoint cannot tell a good
 answer from a wrong one and there is no value (reason ``anchors``).
@@ -17,13 +18,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from collector.quality.directions import Formula, Pair, Scored, Subject, evaluated, formulas
-from collector.quality.text import tokens
-from collector.suite.tokens import han_characters, token_estimate
+from collector.quality.directions import (
+    DIRECTIONS,
+    Formula,
+    Pair,
+    Scored,
+    Subject,
+    coherence_pairs,
+    evaluated,
+    formulas,
+)
+from collector.quality.text import has_han, tokens
+from collector.suite.tokens import token_estimate
 
 __all__ = ["VERSION", "Anchor", "anchors_of", "mapped"]
 
-VERSION = 1
+VERSION = 2
+"""Part of the scorer version, and stored with every anchor."""
 
 _OTHERS, _FEWEST, _LENGTH_RATIO, _SHUFFLES = 5, 3, 2.0, 3
 _SMALLEST_SPAN = 0.1
@@ -68,16 +79,28 @@ def anchors_of(
     plans: dict[tuple[str, str], tuple[list[Formula], list[Formula]]] = {}
     for subject in subjects:
         others = next(filter(None, (_others(subject, pool) for pool in pools)), [])
-        shuffled = _shuffled(subject)
-        for direction in formulas(subject, ""):
-            wrong = shuffled if direction == "fluency" else others
-            plans[subject.item_hash, direction] = (
-                [formulas(subject, text)[direction] for text in subject.references],
-                [formulas(subject, text)[direction] for text in wrong],
-            )
+        for direction in DIRECTIONS.get(subject.task, ()):
+            high = _as_answers(subject, direction, subject.references)
+            if not high and subject.references:
+                continue  # the item has no text for it, or its references are single sentences
+            plans[subject.item_hash, direction] = (high, _wrong(subject, direction, others))
     pairs = {pair for plan in plans.values() for side in plan for formula in side for pair in formula.pairs()}
     known = scores(pairs)
     return {key: Anchor(lo=_median(low, known), hi=_median(high, known)) for key, (high, low) in plans.items()}
+
+
+def _as_answers(subject: Subject, direction: str, texts: Sequence[str]) -> list[Formula]:
+    found = (formulas(subject, text).get(direction) for text in texts)
+    return [formula for formula in found if formula is not None]
+
+
+def _wrong(subject: Subject, direction: str, others: Sequence[str]) -> list[Formula]:
+    if direction == "fluency":
+        return _as_answers(subject, direction, _shuffled(subject))
+    if direction == "coherence":
+        mixed = (coherence_pairs(text, other) for text in subject.references for other in others)
+        return [Formula((pairs,), "mean") for pairs in mixed if pairs]
+    return _as_answers(subject, direction, others)
 
 
 def _median(side: list[Formula], known: Mapping[Pair, Scored]) -> float | None:
@@ -88,6 +111,14 @@ def _others(subject: Subject, pool: Sequence[Subject]) -> list[str]:
     """References of other items that are nearest in length; empty when fewer than three are near."""
     if not subject.references:
         return []
+    alike = _alike(subject, [other for other in pool if other.task == subject.task])
+    if len(alike) < _FEWEST:  # a program is no wrong answer to a question
+        alike = _alike(subject, [other for other in pool if other.task != "code"])
+    return alike[:_OTHERS] if len(alike) >= _FEWEST else []
+
+
+def _alike(subject: Subject, pool: Sequence[Subject]) -> list[str]:
+    """First references of the same language and of at most twice or half the length, the nearest first."""
     own = max(1, token_estimate(subject.references[0]))
     near: list[tuple[int, str, str]] = []
     for other in pool:
@@ -97,7 +128,7 @@ def _others(subject: Subject, pool: Sequence[Subject]) -> list[str]:
         length = max(1, token_estimate(text))
         if text not in subject.references and max(own / length, length / own) <= _LENGTH_RATIO:
             near.append((abs(length - own), other.item_hash, text))
-    return [text for *_, text in sorted(near)[:_OTHERS]] if len(near) >= _FEWEST else []
+    return [text for *_, text in sorted(near)]
 
 
 def _shuffled(subject: Subject) -> list[str]:
@@ -107,5 +138,5 @@ def _shuffled(subject: Subject) -> list[str]:
         words = tokens(reference)
         for turn in range(_SHUFFLES):
             random.Random(f"{subject.item_hash}|{number}|{turn}").shuffle(words)
-            texts.append(("" if han_characters(reference) > len(words) / 2 else " ").join(words))
+            texts.append(("" if has_han(reference) else " ").join(words))
     return texts

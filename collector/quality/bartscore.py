@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pickle import UnpicklingError
 from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ from transformers import (
 from collector.errors import ScorerError
 from collector.quality.checkpoints import Checkpoint, download_hint, locate
 from collector.quality.packed import EncodedSource, PackedBart
+from collector.quality.windows import Split, split_pair
 
 __all__ = ["BartScorer", "PairScore"]
 
@@ -55,12 +57,14 @@ class PairScore:
         sum_logprob: sum of natural-log probabilities of the target's tokens.
         token_count: number of those tokens, start and end mark included.
         truncated_source: whether the source was cut at the model's positions; likewise truncated_target.
+        windowed: whether a text too long for the model was scored in parts instead.
     """
 
     sum_logprob: float
     token_count: int
     truncated_source: bool
     truncated_target: bool
+    windowed: bool = False
 
     @property
     def mean(self) -> float:
@@ -140,6 +144,23 @@ class BartScorer:
                 sums.update(self._scored(block, jobs, texts))
         return [PairScore(sums[s, t], len(texts[t].ids), texts[s].truncated, texts[t].truncated) for s, t in pairs]
 
+    def score_whole(self, pairs: Sequence[tuple[str, str]]) -> list[PairScore]:
+        """As :meth:`score_pairs`, but nothing is cut: texts too long for the model are scored in parts (``windows``).
+
+        Raises:
+            ScorerError: not even one pair fits into memory.
+        """
+        length = lru_cache(maxsize=None)(lambda text: len(self._ids(text)))
+        long = {text for pair in pairs for text in pair if length(text) > self.max_tokens}
+        plans = {
+            pair: split_pair(*pair, length, self.max_tokens) for pair in dict.fromkeys(pairs) if long.intersection(pair)
+        }
+        single = [pair for pair in dict.fromkeys(pairs) if pair not in plans]
+        wanted = single + [pair for plan in plans.values() for choice in plan.choices for pair in choice]
+        found = dict(zip(wanted, self.score_pairs(wanted), strict=True))
+        joined = {pair: _joined(plan, found) for pair, plan in plans.items()}
+        return [joined[pair] if pair in joined else found[pair] for pair in pairs]
+
     def _scored(
         self, sources: Sequence[str], jobs: list[tuple[str, str]], texts: dict[str, _Tokens]
     ) -> dict[tuple[str, str], float]:
@@ -163,14 +184,18 @@ class BartScorer:
     def _tokenized(self, texts: set[str]) -> dict[str, _Tokens]:
         result: dict[str, _Tokens] = {}
         for text in texts:
-            # A lone surrogate cannot be encoded; a server's JSON may hold one.
-            clean = text.encode("utf-8", "replace").decode("utf-8")
-            ids = self._tokenizer(clean, return_token_type_ids=False, verbose=False)["input_ids"]
+            ids = self._ids(text)
             truncated = len(ids) > self.max_tokens
             if truncated:
-                ids = self._tokenizer(clean, truncation=True, max_length=self.max_tokens)["input_ids"]
+                ids = self._ids(text, truncation=True, max_length=self.max_tokens)
             result[text] = _Tokens(ids, truncated)
         return result
+
+    def _ids(self, text: str, **options: Any) -> list[int]:
+        # A lone surrogate cannot be encoded; a server's JSON may hold one.
+        clean = text.encode("utf-8", "replace").decode("utf-8")
+        ids: list[int] = self._tokenizer(clean, return_token_type_ids=False, verbose=False, **options)["input_ids"]
+        return ids
 
     def _blocks(self, sources: Sequence[str], texts: dict[str, _Tokens]) -> Iterator[list[str]]:
         """Sources, few enough to hold what the decoder needs of them."""
@@ -224,6 +249,18 @@ class BartScorer:
         log.warning("out of memory on %s with %d answers, batches are halved", self.device, size)
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
+
+
+def _joined(plan: Split, found: Mapping[tuple[str, str], PairScore]) -> PairScore:
+    """The best pair of each part of a target; the parts' sums and tokens are added."""
+    best = [max((found[pair] for pair in choice), key=lambda score: score.mean) for choice in plan.choices]
+    return PairScore(
+        sum(score.sum_logprob for score in best),
+        sum(score.token_count for score in best),
+        plan.cut_source or any(score.truncated_source for score in best),
+        plan.cut_target or any(score.truncated_target for score in best),
+        windowed=True,
+    )
 
 
 def _found(checkpoint: str | Checkpoint, revision: str | None) -> Checkpoint:

@@ -19,27 +19,35 @@ if TYPE_CHECKING:
 
 __all__ = ["CachedScorer", "PairResult"]
 
-_ALGORITHM = "bartscore 1"
+_ALGORITHM = "bartscore 2"
 _CHUNK = 512  # pairs between two writes: what an interruption can lose
 
 
 @dataclass(frozen=True, slots=True)
 class PairResult:
-    """Score of one pair: sum of natural-log probabilities, number of tokens, whether a text was cut."""
+    """Score of one pair: sum of natural-log probabilities, number of tokens, whether a text was cut or scored in windows."""
 
     sum_logprob: float
     token_count: int
     truncated: bool
+    windowed: bool = False
 
 
 class CachedScorer:
-    """Scores pairs with one checkpoint, remembering them in the store."""
+    """Scores pairs with one checkpoint, remembering them in the store.
+
+    Attributes:
+        checkpoint: what scores.
+        dtype: its precision.
+        computed: pairs that were not known and had to be computed.
+    """
 
     def __init__(self, store: Store, checkpoint: Checkpoint, device: str | None = None, dtype: str = "float32") -> None:
         self.checkpoint = checkpoint
         self.dtype = dtype
         self._store, self._device = store, device
         self._scorer: BartScorer | None = None
+        self.computed = 0
 
     @property
     def loaded(self) -> bool:
@@ -60,12 +68,14 @@ class CachedScorer:
         for chunk in _chunks(missing):
             new = dict(zip((keys[pair] for pair in chunk), self._computed(chunk), strict=True))
             rows = [
-                {"key": key, "sum_logprob": s.sum_logprob, "token_count": s.token_count, "truncated": s.truncated}
+                {"key": key, "sum_logprob": s.sum_logprob, "token_count": s.token_count, "truncated": s.truncated,
+                 "windowed": s.windowed}
                 for key, s in new.items()
-            ]
+            ]  # fmt: skip
             with self._store.write() as writer:
                 writer.upsert("score_cache", rows)
             known.update(new)
+            self.computed += len(new)
         return {pair: known[key] for pair, key in keys.items()}
 
     def _key(self, pair: Pair) -> str:
@@ -80,11 +90,13 @@ class CachedScorer:
         if not keys:
             return {}
         frame = self._store.query(
-            "SELECT key, sum_logprob, token_count, truncated FROM score_cache WHERE key IN (SELECT unnest(?))", [keys]
+            "SELECT key, sum_logprob, token_count, truncated, coalesce(windowed, false) FROM score_cache "
+            "WHERE key IN (SELECT unnest(?))",
+            [keys],
         )
         return {
-            str(key): PairResult(float(total), int(count), bool(cut))
-            for key, total, count, cut in frame.itertuples(index=False)
+            str(key): PairResult(float(total), int(count), bool(cut), bool(windowed))
+            for key, total, count, cut, windowed in frame.itertuples(index=False)
         }
 
     def _computed(self, pairs: Sequence[Pair]) -> list[PairResult]:
@@ -97,8 +109,8 @@ class CachedScorer:
             disable_progress_bar()  # loading is short, and the command's output is read by other programs
             self._scorer = BartScorer(self.checkpoint, device=self._device, dtype=self.dtype)
         return [
-            PairResult(s.sum_logprob, s.token_count, s.truncated_source or s.truncated_target)
-            for s in self._scorer.score_pairs(pairs)
+            PairResult(s.sum_logprob, s.token_count, s.truncated_source or s.truncated_target, s.windowed)
+            for s in self._scorer.score_whole(pairs)
         ]
 
 

@@ -11,25 +11,35 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from collector.quality import anchors, code, gates, match
+from collector.quality import anchors, code, constraints, directions, gates, length, lexical, match
 
 __all__ = ["SCORER_VERSION", "WEIGHTS", "composite"]
 
 WEIGHTS: dict[str, dict[str, float]] = {
     # Half for what can be checked (an accepted answer, the share of key facts), half for BARTScore.
     "qa": {"match": 0.3, "informativeness": 0.2, "factuality": 0.3, "relevance": 0.2},
-    "summary": {"factuality": 0.4, "relevance": 0.4, "fluency": 0.2},
-    "creative": {"relevance": 0.6, "fluency": 0.2, "variety": 0.2},
+    # Above all true to its source; then whether it says what matters, all of it; the rest is form.
+    "summary": {
+        "factuality": 0.35,
+        "relevance": 0.2,
+        "coverage": 0.2,
+        "fluency": 0.1,
+        "coherence": 0.05,
+        "length": 0.1,
+    },
+    # What was demanded and can be checked, then whether it is about the prompt at all.
+    "creative": {"constraints": 0.4, "relevance": 0.3, "fluency": 0.15, "repetition": 0.15},
 }
-"""Weight of each part, per task; a code answer is 1 when every case passes, else 0 (``code.py``). The table is part of the scorer version."""
+"""Weight of each part, per task; a code answer is 1 when every case passes, else 0 (``code.py``). Hashed into the version."""
 
 SCORER_VERSION = hashlib.sha256(
     json.dumps(
-        [WEIGHTS, {"gates": gates.VERSION, "match": match.VERSION, "anchors": anchors.VERSION, "code": code.VERSION}],
+        [WEIGHTS, {module.__name__.rpartition(".")[2]: module.VERSION for module in
+                   (anchors, code, constraints, directions, gates, length, lexical, match)}],
         sort_keys=True,
     ).encode()
-).hexdigest()[:12]
-"""Changes when a weight, a gate, the matching or the anchors change; answers of two versions are not compared."""
+).hexdigest()[:12]  # fmt: skip
+"""Changes when a weight or a way of judging changes; answers of two versions are not compared."""
 
 
 def composite(task: str, parts: Mapping[str, float]) -> tuple[float, dict[str, float]] | None:

@@ -4,6 +4,7 @@
 * relevance, does it say what the reference says and nothing else: F, the mean of reference → answer and
   answer → reference; for creative writing prompt → answer;
 * coverage, is all of the reference in it: answer → reference;
+* coherence, does each sentence follow from those before it (the last eight): the mean over sentences;
 * fluency, is it well-formed whatever it says: empty text → answer.
 
 Several references: the best one counts for QA (one of them is enough), the mean for summaries (each is one view).
@@ -18,8 +19,17 @@ from statistics import fmean
 from typing import Literal, Protocol
 
 from collector.quality.lexical import chrf, copied_bigrams, unigram_recall
+from collector.quality.text import has_han, sentences
 
-__all__ = ["DIRECTIONS", "Evaluated", "Formula", "Pair", "Scored", "Subject", "evaluated", "floor", "formulas"]
+__all__ = [
+    "DIRECTIONS", "MAIN", "VERSION", "Evaluated", "Formula", "Pair", "Scored", "Subject", "coherence_pairs", "evaluated",
+    "floor", "formulas",
+]  # fmt: skip
+
+VERSION = 1
+"""Part of the scorer version: raise it when the same texts could get another score."""
+
+_CONTEXT = 8  # sentences: more would make the work grow with the square of the answer's length
 
 Pair = tuple[str, str]
 """(source, target)."""
@@ -39,6 +49,10 @@ class Scored(Protocol):
     @property
     def truncated(self) -> bool:
         """Whether source or target was cut."""
+
+    @property
+    def windowed(self) -> bool:
+        """Whether a text too long for the model was scored in parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +92,27 @@ class Evaluated:
     Attributes:
         raw: mean natural-log probability per token, below 0.
         sum_logprob: its sum where one single pair decided, else None; likewise token_count.
-        truncated: whether a text of any pair was cut.
+        truncated: whether a text of any pair was cut; likewise windowed, scored in parts.
+        pairs: per alternative, sum and token count of each pair.
     """
 
     raw: float
     sum_logprob: float | None
     token_count: int | None
     truncated: bool
+    windowed: bool
+    pairs: list[list[tuple[float, int]]]
 
 
 DIRECTIONS: dict[str, tuple[str, ...]] = {
     "qa": ("factuality", "relevance", "coverage", "fluency"),
-    "summary": ("factuality", "relevance", "coverage", "fluency"),
+    "summary": ("factuality", "relevance", "coverage", "coherence", "fluency"),
     "creative": ("relevance", "fluency"),
 }
 """Directions of each task that BARTScore judges."""
+
+MAIN = {"qa": "factuality", "summary": "factuality", "creative": "relevance"}
+"""The direction that is shown as ``bartscore``, and without which there is no quality."""
 
 
 def formulas(subject: Subject, answer: str) -> dict[str, Formula]:
@@ -101,6 +121,8 @@ def formulas(subject: Subject, answer: str) -> dict[str, Formula]:
     to_answer = [(reference, answer) for reference in subject.references]
     from_answer = [(answer, reference) for reference in subject.references]
     found = {"fluency": Formula(((("", answer),),), join)}
+    if steps := coherence_pairs(answer):
+        found["coherence"] = Formula((steps,), join)
     if subject.task == "creative":
         found["relevance"] = Formula((((subject.prompt, answer),),), join)
     elif subject.references:
@@ -111,6 +133,23 @@ def formulas(subject: Subject, answer: str) -> dict[str, Formula]:
     elif subject.task == "summary" and subject.source:
         found["factuality"] = Formula((((subject.source, answer),),), join)
     return {name: found[name] for name in DIRECTIONS.get(subject.task, ()) if name in found}
+
+
+def coherence_pairs(text: str, before: str | None = None) -> tuple[Pair, ...]:
+    """Each sentence but the first, as target, given the (eight) sentences before it; none for a single sentence.
+
+    Args:
+        text: the sentences.
+        before: text whose sentences stand before instead of its own, for an anchor; None takes its own.
+    """
+    own = sentences(text)
+    lead = own if before is None else sentences(before)
+    joint = "" if has_han(text) else " "
+    return tuple(
+        (joint.join(lead[max(0, min(place, len(lead)) - _CONTEXT) : place]), sentence)
+        for place, sentence in enumerate(own)
+        if place
+    )
 
 
 def evaluated(formula: Formula, scores: Mapping[Pair, Scored]) -> Evaluated:
@@ -127,12 +166,26 @@ def evaluated(formula: Formula, scores: Mapping[Pair, Scored]) -> Evaluated:
         sum_logprob=single.sum_logprob if single else None,
         token_count=single.token_count if single else None,
         truncated=any(scores[pair].truncated for pair in formula.pairs()),
+        windowed=any(scores[pair].windowed for pair in formula.pairs()),
+        pairs=[
+            [(scores[pair].sum_logprob, scores[pair].token_count) for pair in alternative]
+            for alternative in formula.alternatives
+        ],
     )
 
 
 def floor(direction: str, subject: Subject, answer: str) -> float | None:
-    """Lexical floor of a direction, 0..1; None where the item or the answer has no words for it."""
+    """Lexical floor of a direction, 0..1; None where the item or the answer has no words for it.
+
+    Copied word pairs for factuality and fluency, the recall of the reference's words for coverage, chrF for relevance, and
+    for coherence the mean share of a sentence's words that stand in the sentences before it.
+    """
     references = list(subject.references)
+    if direction == "coherence":
+        shares = [
+            share for before, text in coherence_pairs(answer) if (share := unigram_recall(before, text)) is not None
+        ]
+        return fmean(shares) if shares else None
     if direction == "factuality":
         return copied_bigrams(answer, [subject.source] if subject.source else references)
     if direction == "fluency" or subject.task == "creative":

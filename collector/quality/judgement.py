@@ -11,7 +11,9 @@ from collector.quality.cache import CachedScorer
 from collector.quality.checkpoints import Checkpoint, judges
 from collector.quality.code import CodeVerdict, code_verdict
 from collector.quality.composite import WEIGHTS, composite
-from collector.quality.directions import DIRECTIONS, Evaluated, Pair, Scored, Subject, evaluated, floor, formulas
+from collector.quality.constraints import share_held
+from collector.quality.directions import DIRECTIONS, MAIN, Evaluated, Pair, Scored, Subject, evaluated, floor, formulas
+from collector.quality.length import length_kept
 from collector.quality.lexical import variety
 from collector.quality.match import informativeness, match
 
@@ -122,7 +124,7 @@ def judge(
         value = None if program.passed is None else float(program.passed)
         rows.append(_row(work, "cases", "answer", raw=program.share, value=value, reason=program.reason))
     rows += _bartscore_rows(work, scorer, found, values, failed or reason)
-    main = found.get("relevance" if work.subject.task == "creative" else "factuality")
+    main = found.get(MAIN.get(work.subject.task, ""))
     quality_row = {
         "run_id": work.run_id, "quality": quality, "quality_reason": failed or reason,
         "factuality": values.get("factuality"), "relevance": values.get("relevance"), "fluency": values.get("fluency"),
@@ -132,7 +134,13 @@ def judge(
     return Judgement(rows, quality_row, failed, reason)
 
 
-_LOOKS_FOR = {"match": "answers", "informativeness": "key_facts", "variety": "answer"}
+_LOOKS_FOR = {
+    "match": "answers", "informativeness": "key_facts", "length": "answer", "constraints": "answer", "repetition": "answer",
+}  # fmt: skip
+
+
+# A part that the checkpoint cannot judge on an item drops out, the same for every model; with less left there is no quality.
+_SMALLEST_SHARE = 0.5
 
 
 def _checked(work: Work) -> dict[str, float]:
@@ -142,8 +150,12 @@ def _checked(work: Work) -> dict[str, float]:
         held = match(work.answer, work.answers)
         found["match"] = None if held is None else float(held)
         found["informativeness"] = informativeness(work.answer, work.key_facts)
+    elif work.subject.task == "summary":
+        found["length"] = length_kept(work.answer, work.payload.get("length"))
     elif work.subject.task == "creative":
-        found["variety"] = variety(work.answer)
+        constraints = work.payload.get("constraints") or ()
+        found["constraints"] = share_held(constraints, work.answer, work.subject.language)
+        found["repetition"] = variety(work.answer)  # the share that does not repeat
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -161,13 +173,16 @@ def _quality(
         return None, "no_checkpoint" if work.checkpoint_name else "language_without_checkpoint", None
     if not judges(scorer.checkpoint.name, work.subject.language):
         return None, "checkpoint_language", None
-    wanted = {name: value for name, value in parts.items() if name in WEIGHTS[work.subject.task]}
+    task = work.subject.task
+    wanted = {name: value for name, value in parts.items() if name in WEIGHTS[task]}
     known = {name: value for name, value in wanted.items() if value is not None}
-    result = composite(work.subject.task, known) if len(known) == len(wanted) else None
+    left_out = sorted(wanted.keys() - known.keys())
+    enough = sum(WEIGHTS[task][name] for name in known) >= _SMALLEST_SHARE * sum(WEIGHTS[task][name] for name in wanted)
+    result = composite(task, known) if enough and MAIN[task] in known else None
     if result is None:
-        return None, "anchors", None
+        return None, "anchors", {"left_out": left_out}
     quality, weights = result
-    return quality, None, {"parts": known, "weights": weights}
+    return quality, None, {"parts": known, "weights": weights} | ({"left_out": left_out} if left_out else {})
 
 
 def _bartscore_rows(
@@ -188,7 +203,8 @@ def _bartscore_rows(
         value = values.get(direction)
         rows.append(_row(
             work, "bartscore", direction, raw=score.raw, value=value, sum_logprob=score.sum_logprob,
-            token_count=score.token_count, truncated=score.truncated, checkpoint=scorer.checkpoint.name,
+            token_count=score.token_count, truncated=score.truncated, windowed=score.windowed, pairs=score.pairs,
+            checkpoint=scorer.checkpoint.name,
             revision=scorer.checkpoint.revision, dtype=scorer.dtype, floor=lexical,
             reason=None if value is not None else (reason or "anchors"),
         ))  # fmt: skip
@@ -196,18 +212,8 @@ def _bartscore_rows(
 
 
 def _row(work: Work, metric: str, direction: str, **fields: Any) -> dict[str, Any]:
-    empty = dict.fromkeys(
-        (
-            "raw",
-            "value",
-            "checkpoint",
-            "revision",
-            "dtype",
-            "sum_logprob",
-            "token_count",
-            "truncated",
-            "floor",
-            "reason",
-        )
-    )
+    empty = dict.fromkeys((
+        "raw", "value", "checkpoint", "revision", "dtype", "sum_logprob", "token_count", "truncated", "windowed", "pairs",
+        "floor", "reason",
+    ))  # fmt: skip
     return {"run_id": work.run_id, "metric": metric, "direction": direction, **empty, **fields}

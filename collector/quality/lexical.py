@@ -12,7 +12,9 @@ from collections.abc import Iterable, Sequence
 
 from collector.quality.text import tokens
 
-__all__ = ["chrf", "copied_bigrams", "unigram_recall", "variety"]
+__all__ = ["VERSION", "chrf", "copied_bigrams", "unigram_recall", "variety"]
+
+VERSION = 1
 
 _CHRF_ORDER, _CHRF_BETA = 6, 2.0
 

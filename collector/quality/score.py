@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from collector.errors import UsageError
+from collector.quality.anchors import VERSION as ANCHORS_VERSION
 from collector.quality.anchors import Anchor, anchors_of
 from collector.quality.cache import CachedScorer
 from collector.quality.checkpoints import CheckpointChoice, judges
 from collector.quality.composite import SCORER_VERSION
-from collector.quality.directions import DIRECTIONS, Pair, Subject, formulas
+from collector.quality.directions import MAIN, Pair, Subject, formulas
 from collector.quality.diversity_store import store_diversity
 from collector.quality.judgement import Judgement, Work, judge
 from collector.quality.pending import pending
@@ -141,10 +142,13 @@ def _anchors(
     label = scorer.checkpoint.label
     anchors: dict[tuple[str, str], Anchor] = {}
     if not rescore:
-        frame = store.query("SELECT item_hash, direction, lo, hi FROM anchors WHERE checkpoint = ?", [label])
+        frame = store.query(
+            "SELECT item_hash, direction, lo, hi FROM anchors WHERE checkpoint = ? AND version = ?",
+            [label, ANCHORS_VERSION],
+        )
         for item_hash, direction, lo, hi in frame.itertuples(index=False):
             anchors[str(item_hash), str(direction)] = Anchor(_number(lo), _number(hi))
-    new = [s for s in subjects if any((s.item_hash, d) not in anchors for d in DIRECTIONS[s.task] if s.references)]
+    new = [s for s in subjects if s.references and (s.item_hash, MAIN[s.task]) not in anchors]
     shipped = [
         Subject(i.hash, i.task, i.load, i.language, i.prompt, i.references, i.payload.get("source"))
         for i in load_suite().items
@@ -155,7 +159,8 @@ def _anchors(
     now = datetime.now(UTC)
     with store.write() as writer:
         writer.upsert("anchors", [
-            {"item_hash": item_hash, "direction": direction, "checkpoint": label, "lo": a.lo, "hi": a.hi, "computed_at": now}
+            {"item_hash": item_hash, "direction": direction, "checkpoint": label, "lo": a.lo, "hi": a.hi,
+             "computed_at": now, "version": ANCHORS_VERSION}
             for (item_hash, direction), a in computed.items()
         ])  # fmt: skip
     return anchors | computed

@@ -1,5 +1,6 @@
 """BARTScore equals the published algorithm, whatever the batch, and says what it cut."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from transformers import AutoTokenizer, BartForConditionalGeneration
 
 from collector.errors import ScorerError
 from collector.quality.bartscore import BartScorer
+from collector.quality.windows import parts, windows
 from collector.suite import load_suite
 
 EN = [item.references[0] for item in load_suite().select(languages=["en"], loads=["short"]).items][:3] + ["Yes.", ""]
@@ -41,6 +43,10 @@ def test_equals_the_published_algorithm(request: pytest.FixtureRequest, kind: st
     wanted = reference_scores(folder, pairs, scorer.max_tokens)
     assert found == pytest.approx(wanted, abs=1e-4)
     assert all(score < 0 for score in found)
+
+
+def scorer_length(scorer: BartScorer) -> Callable[[str], int]:
+    return lambda text: len(scorer._ids(text))
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +80,31 @@ def test_counts_and_truncation_are_told(scorer: BartScorer) -> None:
     assert first.mean == pytest.approx(first.sum_logprob / first.token_count)
 
 
+def test_nothing_is_cut_when_texts_are_scored_whole(scorer: BartScorer) -> None:
+    short = "Yes."
+    source = " ".join(f"Fish number {n} swims." for n in range(12))
+    target = " ".join(f"Ice number {n} floats." for n in range(12))
+    whole = scorer.score_whole([(short, short), (source, short), (short, target), (source, target)])
+    assert whole[0] == scorer.score_pairs([(short, short)])[0]
+    assert [score.windowed for score in whole] == [False, True, True, True]
+    assert not any(score.truncated_source or score.truncated_target for score in whole)
+    # one short sentence: the best of all windows, and no window scores better
+    best = max(scorer.score([w], [short])[0] for w in windows(source, scorer_length(scorer), 64))
+    assert whole[1].mean == pytest.approx(best, abs=1e-5)
+    chunks = list(parts(target, scorer_length(scorer), 64))
+    assert len(chunks) > 1
+    added = scorer.score_pairs([(short, chunk) for chunk in chunks])
+    assert whole[2].sum_logprob == pytest.approx(sum(score.sum_logprob for score in added), abs=1e-3)
+    assert whole[2].token_count == sum(score.token_count for score in added)
+
+
 @pytest.mark.parametrize("text", ["\ud800 lone", "😀" * 30, "a\0b", "中文 and English", "x" * 100_000])
 def test_strange_texts_get_a_score(scorer: BartScorer, text: str) -> None:
     (score,) = scorer.score_pairs([(text, text)])
     assert score.mean < 0
+    (whole,) = scorer.score_whole([(text[:40], text)])
+    assert whole.mean < 0
+    assert whole.truncated_target == (len(text) > 10_000)
 
 
 def test_every_source_is_encoded_once(scorer: BartScorer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,14 +84,16 @@ def test_the_model_itself_is_asked(store: Store, answered: Add, folder: dict[str
     score_campaign(store, None, checkpoints=folder)
     row = quality(store, run)
     scorer = BartScorer(str(folder["en"]))
-    expected = max(scorer.score(list(EN.references), ["Ice is less dense than water and floats."] * 2))
+    answer = "Ice is less dense than water and floats."
+    expected = max(score.mean for score in scorer.score_whole([(text, answer) for text in EN.references]))
     assert row["bartscore"] == pytest.approx(expected, abs=1e-4)
     assert (row["quality"] is None) == (row["quality_reason"] == "anchors")
     stored = scores(store, run)["bartscore", "factuality"]
     assert stored["dtype"] == "float32"
     assert str(stored["revision"]).startswith("sha256:")
     assert stored["raw"] == pytest.approx(stored["sum_logprob"] / stored["token_count"])  # type: ignore[operator]
-    assert stored["truncated"] is True  # the tiny checkpoint has 64 positions
+    assert (stored["truncated"], stored["windowed"]) == (False, True)  # the tiny checkpoint has 64 positions
+    assert len(json.loads(str(stored["pairs"]))) == len(EN.references)
 
 
 def test_failed_answers_are_zero_without_any_checkpoint(store: Store, answered: Add) -> None:
@@ -147,7 +149,7 @@ def test_reasons_for_no_quality(
         "no_reference": Item.from_table(base, "t"),
         "no_cases": Item.from_table(base | {"task": "code", "reference": "print(1)"}, "t"),
         "no_source": Item.from_table(base | {"task": "summary", "reference": "It floats."}, "t"),
-        "anchors": Item.from_table(base | {"reference": "Because it is " + "very " * 500 + "light."}, "t"),
+        "anchors": Item.from_table(base | {"reference": "Because it is " + "very " * 9000 + "light."}, "t"),
     }
     runs = {reason: answered(item, "Ice floats because it is light.") for reason, item in cases.items()}
     summary = score_campaign(store, None, checkpoints=folder)
@@ -199,15 +201,25 @@ def test_summary_and_creative_are_scored_as_far_as_possible(
         "prompt": "Write about ice and fish in a cold lake.",
         "reference": EN.references[0],
     }
-    summary_item = Item.from_table(base | {"task": "summary", "source": " ".join(EN.references)}, "t")
-    creative_item = Item.from_table(base | {"task": "creative"}, "t")
+    summary_item = Item.from_table(
+        base | {"task": "summary", "source": " ".join(EN.references), "length": {"min_tokens": 5, "max_tokens": 200}},
+        "t",
+    )
+    demands = [{"kind": "must", "words": ["fish"]}, {"kind": "must_not", "words": ["lake"]}]
+    creative_item = Item.from_table(base | {"task": "creative", "constraints": demands}, "t")
     one, two = answered(summary_item, EN.references[1]), answered(creative_item, "Cold ice and a fish in a lake.")
     score_campaign(store, None, checkpoints=folder)
-    # the fake score is blind to word order, so fluency has no anchors and the composite says so
-    assert quality(store, one)["quality_reason"] == "anchors"
-    assert quality(store, one)["relevance"] is not None
+    # the fake score is blind to word order, so fluency has no anchors: it drops out and the detail says so
+    detail = json.loads(str(quality(store, one)["detail"]))
+    assert set(detail["parts"]) == {"factuality", "relevance", "coverage", "length"}
+    assert detail["left_out"] == ["coherence", "fluency"]
+    assert sum(detail["weights"].values()) == pytest.approx(1.0)
+    assert detail["parts"]["length"] == scores(store, one)["length", "answer"]["value"] == 1.0
+    assert quality(store, one)["quality"] > 0.5  # type: ignore[operator]
+    assert scores(store, one)["bartscore", "fluency"]["reason"] == "anchors"
     assert quality(store, two)["bartscore"] == scores(store, two)["bartscore", "relevance"]["raw"]
-    assert scores(store, two)["variety", "answer"]["value"] == 1.0
+    assert scores(store, two)["repetition", "answer"]["value"] == 1.0
+    assert scores(store, two)["constraints", "answer"]["value"] == 0.5
 
 
 def test_only_what_waits_is_scored_and_nothing_twice(

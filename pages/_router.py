@@ -18,6 +18,7 @@ PAGES = (
     ("quantization.py", "quantization", ":material/compress:"),
     ("runs.py", "runs", ":material/monitoring:"),
     ("collection.py", "collection", ":material/sensors:"),
+    ("advisor.py", "advisor", ":material/lightbulb:"),
     ("method.py", "method", ":material/menu_book:"),
 )
 

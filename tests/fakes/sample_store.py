@@ -64,6 +64,7 @@ def build(path: Path, *, items: int = 16, repeats: int = 2, ratings: bool = True
         w.insert("items", _items(items))
         w.insert("sensors", _sensors())
         w.insert("events", _events())
+        w.insert("model_loads", _loads())
     runs = _runs(rng, items, repeats)
     with store.write() as w:
         w.insert("runs", runs)
@@ -115,6 +116,22 @@ def _configuration(model: str) -> dict[str, object]:
         "engine": "pocket" if demo else "ollama", "engine_version": "0.1" if demo else "0.32.15",
         "model_size_bytes": int(parameters * {"Q4_K_M": 0.6, "Q4_0": 0.58, "Q8_0": 1.06}.get(quantization, 4.0)), "demo": demo, "first_seen_at": NOW - timedelta(days=5),
     }  # fmt: skip
+
+
+def _loads() -> list[dict[str, object]]:
+    """One load of every model on the GPU; for ``phi3`` nobody knew the idle power without the model."""
+    found = []
+    for number, (model, (_, _, _, _, joules, *_, demo)) in enumerate(MODELS.items()):
+        if not demo:
+            found.append({
+                "load_id": f"load-{number}", "campaign_id": NIGHT, "machine_id": "machine-1", "cohort": GPU_COHORT,
+                "configuration_id": configuration_id(model), "cause": "case", "loaded_at": NOW - timedelta(days=2),
+                "load_s": 2.0 + number, "energy_j": 900.0 * joules, "energy_net_j": 700.0 * joules,
+                "energy_low_j": 855.0 * joules, "energy_high_j": 945.0 * joules, "energy_tier": "counter",
+                "energy_scope": "gpu+cpu", "flags": [], "loaded_idle_power_w": 38.0 + number,
+                "unloaded_idle_power_w": None if model.startswith("phi3") else 30.0, "vram_bytes": 3_500_000_000,
+            })  # fmt: skip
+    return found
 
 
 def _items(count: int) -> list[dict[str, object]]:

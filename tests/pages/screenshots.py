@@ -39,6 +39,7 @@ def addresses(database: Path) -> dict[str, str]:
         "quantization": "/quantization",
         "runs": f"/runs{run}",
         "collection": "/collection",
+        "advisor": "/advisor",
         "method": "/method",
     }
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 EN, ZH = i18n.catalogue("en"), i18n.catalogue("zh")
-PAGES = ("overview", "model", "compare", "tasks", "quantization", "runs", "collection", "method")
+PAGES = ("overview", "model", "compare", "tasks", "quantization", "runs", "collection", "advisor", "method")
 PATIENCE_MS = 30_000
 
 pytestmark = [

@@ -21,7 +21,7 @@ from collector.suite.suite import read_tables
 if TYPE_CHECKING:
     from collector.suite.check import TokenCounter
 
-__all__ = ["register"]
+__all__ = ["register", "shipped_counter"]
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -53,7 +53,7 @@ def _check(options: argparse.Namespace) -> int:
     items, broken = _read(files)
     chosen = {path.resolve() for path in files}
     beside, _ = _read([path for path in shipped if path.resolve() not in chosen])
-    counter = _shipped_counter()
+    counter = shipped_counter()
     found = examine(
         items,
         beside=beside,
@@ -88,7 +88,7 @@ def _read(files: Sequence[Path]) -> tuple[list[Item], list[Problem]]:
     return items, broken
 
 
-def _shipped_counter() -> TokenCounter | None:
+def shipped_counter() -> TokenCounter | None:
     """Tokens by the tokenizer of the shipped models; None when they are not there."""
     from tokenizers import Tokenizer
 

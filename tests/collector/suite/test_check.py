@@ -2,6 +2,7 @@
 
 import pytest
 
+from collector.cli.check_suite import shipped_counter
 from collector.quality.code import CodeVerdict
 from collector.suite import TASKS, Item, load_suite
 from collector.suite.check import _RULES, PLAUSIBLE, Findings, examine, problems
@@ -44,8 +45,12 @@ def item(task: str, **change: object) -> Item:
     return Item.from_table({key: value for key, value in table.items() if value is not None}, "s")
 
 
-def test_the_shipped_suite_has_no_problem() -> None:
-    assert [str(problem) for problem in problems(load_suite().items)] == []
+def test_the_shipped_suite_is_full_and_has_no_problem() -> None:
+    items = load_suite().items
+    assert len(items) >= 240
+    found = examine(items, shipped=True, count_tokens=shipped_counter())
+    assert [str(problem) for problem in found.problems] == []
+    assert {note.item for note in found.unchecked} == {item.id for item in items if item.task == "code"}
 
 
 def test_a_suite_that_is_not_full_says_where() -> None:

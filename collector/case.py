@@ -139,6 +139,11 @@ class _Case:
             if number + 1 >= least and (stable or least == most):
                 return
 
+    def late_flags(self) -> list[Op]:
+        """What the whole case tells of its earlier answers."""
+        run_ids = self.history.cut_after_all()
+        return [Op("flag", "runs", [{"flag": "prompt_truncated", "run_ids": run_ids}])] if run_ids else []
+
     def recover(self, fault: str) -> None:
         """After an engine fault: the next attempt finds a working engine with the model loaded."""
         broken = fault.startswith(("hang", "deadline", "connect", "engine"))
@@ -271,6 +276,6 @@ def run_case(
         tools.record.event("fault", "case_broken_off", str(error))
         report.stopped = "engine"
         return report
-    tools.record.put(*work.baselines.check(work.bench))
+    tools.record.put(*work.baselines.check(work.bench), *work.late_flags())
     time.sleep(work.protocol.value("tail_s"))
     return report

@@ -34,6 +34,7 @@ __all__ = [
 
 _MARGIN_S: Final = 0.5  # telemetry kept before and after the answer, for the trace on the page
 _LAST_BREATH_S: Final = 1.0
+_FINAL: Final = ("aborted", "prompt_truncated", "context_lowered")  # the next attempt would end the same
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
@@ -130,8 +131,8 @@ def chat_request(experiment: Experiment, loaded: Loaded, prompt: str, seed: int,
 
 
 def remeasure(answer: Answer) -> bool:
-    """Whether the cell has to be measured again: the row does not count and that was not the model's doing."""
-    return any(effect_of(flag) == "left_out" and flag != "aborted" for flag in answer.flags)
+    """Whether the cell has to be measured again: the row does not count, and another attempt may be better."""
+    return any(effect_of(flag) == "left_out" and flag not in _FINAL for flag in answer.flags)
 
 
 def placed(bench: MeasuringBench, loaded: Loaded) -> Loaded:
@@ -219,11 +220,14 @@ def _answer(
     flags += [flag for flag in more if flag not in flags]
     if joules.energy_j is None and "energy_missing" not in flags and not outcome.fault:
         flags.append("energy_missing")
-    cache_state = context.history.cache_state("prompt_cached" in flags)
+    cached = "prompt_cached" in flags
+    cache_state = context.history.cache_state(cached)
     if outcome.fault is None:
-        context.history.learn(figures, one.prompt, item.language, item.hash, loaded.context)
+        context.history.learn(figures, one.prompt, item.language, item.hash, loaded.context, cached=cached)
         context.history.start_c = start_c if context.history.start_c is None else context.history.start_c
     run_id = uuid.uuid4().hex[:20]
+    if figures.prompt_tokens is not None and "prompt_truncated" not in flags:
+        context.history.passed(run_id, figures.prompt_tokens, one.prompt, item.language, item.hash, loaded.context)
     run = {
         "run_id": run_id, "cell_id": one.cell_id,
         "campaign_id": bench.campaign_id, "configuration_id": loaded.configuration_id,

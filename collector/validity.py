@@ -4,13 +4,16 @@
 template's own tokens. How many those are is learnt from the requests of the same load: the smallest count that the server
 reports (the first request after a load has nothing to find and is left out). A count more than 8 above it, the room for
 nonces that begin alike, is a cached prompt; while nothing was learnt yet, more than 20 % of the prompt. A server that does
-not tell is caught by its rate: more than 3 times the median prefill rate of the case's other answers, where the whole
-prompt would have taken at least 20 ms (below that a rate is noise, and so is what a cache saves).
+not tell is caught by its rate: more than 3 times the median prefill rate of the case's other answers and 1.5 times the
+highest of them, where the whole prompt would have taken at least 20 ms (below that a rate is noise, and so is what a cache
+saves).
 
-**Cut prompt**, three signs. The tokens are fewer than 3/4 of what this tokenizer makes of so much text in this language
+**Cut prompt**, four signs. The tokens are fewer than 3/4 of what this tokenizer makes of so much text in this language
 (learnt from prompts that fill less than 45 % of the context, which no server cuts) and so much text would fill 60 % of
 the context. Or, while nothing was learnt, fewer than half of the estimate of a prompt that fills 40 %: no tokenizer is that
 good. Or the same item's prompt, which differs by its nonce alone, had more than 16 tokens (and 5 %) more in another repeat.
+Or another item, longer or shorter by a fifth, has the same count: both were cut at the same place. What is learnt later in a
+case may tell of earlier answers too (:meth:`History.cut_after_all`).
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ _DRIFT_C: Final = 10.0
 _NONCE_TOKENS: Final = 8
 _CACHED_SHARE: Final = 0.2
 _CACHED_RATE: Final = 3.0
+_ABOVE_ALL: Final = 1.5  # a busy machine makes rates low, never high
 _NOTICED_S: Final = 0.02
 _ENOUGH: Final = 3  # answers behind a median
 _UNCUT: Final = 0.45  # of the context; a server that cuts keeps about half of it
@@ -40,6 +44,8 @@ _CUT: Final = 0.75
 _FILLED: Final = 0.6
 _SIBLING_TOKENS: Final = 16
 _SIBLING_SHARE: Final = 0.95
+_SAME_TOKENS: Final = 2
+_OTHER_LENGTH: Final = 0.2
 _WAIT_S: Final = 0.25  # routing takes 3-6 ms, a loaded model's load_duration some 10 ms
 _WAIT_SHARE: Final = 0.1
 _BUSY_CORES: Final = 0.5
@@ -87,25 +93,28 @@ class History:
     _template_tokens: int | None = None
     _rates: list[float] = field(default_factory=list)
     _per_estimate: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    _prompt_tokens: dict[str, int] = field(default_factory=dict)
+    _prompts: dict[str, tuple[int, int]] = field(default_factory=dict)  # per item: most tokens, their estimate
+    _passed: list[tuple[str, tuple[int, str, str, str, int]]] = field(default_factory=list)
 
     def reloaded(self) -> None:
         """The model was loaded anew: nothing is cached."""
         self.requests = 0
 
-    def learn(self, figures: Timing, prompt: str, language: str, item: str, context: int) -> None:
-        """Takes one whole answer in."""
+    def learn(
+        self, figures: Timing, prompt: str, language: str, item: str, context: int, *, cached: bool = False
+    ) -> None:  # fmt: skip
+        """Takes one whole answer in; the rate of a cached prompt is no example for the others."""
         if figures.cached_prompt_tokens is not None:
             self._tells_cached = True
             if self.requests:
-                least = self._template_tokens
-                cached = figures.cached_prompt_tokens
-                self._template_tokens = cached if least is None else min(least, cached)
-        elif figures.prefill_tokens_per_s is not None:
+                least, found = self._template_tokens, figures.cached_prompt_tokens
+                self._template_tokens = found if least is None else min(least, found)
+        elif not cached and figures.prefill_tokens_per_s is not None:
             self._rates.append(figures.prefill_tokens_per_s)
         if (tokens := figures.prompt_tokens) is not None:
-            self._prompt_tokens[item] = max(tokens, self._prompt_tokens.get(item, 0))
-            if tokens < _UNCUT * context and (estimate := token_estimate(prompt)):
+            estimate = token_estimate(prompt)
+            self._prompts[item] = max((tokens, estimate), self._prompts.get(item, (0, 0)))
+            if tokens < _UNCUT * context and estimate:
                 self._per_estimate[language].append(tokens / estimate)
         self.requests += 1
 
@@ -117,7 +126,9 @@ class History:
             if self._tells_cached or rate is None or len(self._rates) < _ENOUGH:
                 return False
             usual = statistics.median(self._rates)
-            return rate > _CACHED_RATE * usual and (figures.prompt_tokens or 0) > _NOTICED_S * usual
+            if (figures.prompt_tokens or 0) <= _NOTICED_S * usual:
+                return False
+            return rate > _CACHED_RATE * usual and rate > _ABOVE_ALL * max(self._rates)
         if self._template_tokens is not None:
             return cached > self._template_tokens + _NONCE_TOKENS
         return cached > _CACHED_SHARE * (figures.prompt_tokens or 0)
@@ -132,8 +143,22 @@ class History:
                 return True
         elif tokens < 0.5 * estimate and estimate > 0.4 * context:
             return True
-        most = self._prompt_tokens.get(item, 0)
-        return tokens < most - _SIBLING_TOKENS and tokens < _SIBLING_SHARE * most
+        most, _ = self._prompts.get(item, (0, 0))
+        if tokens < most - _SIBLING_TOKENS and tokens < _SIBLING_SHARE * most:
+            return True
+        return tokens >= _UNCUT * context and any(
+            abs(other - tokens) <= _SAME_TOKENS and abs(its - estimate) > _OTHER_LENGTH * max(its, estimate)
+            for name, (other, its) in self._prompts.items()
+            if name != item
+        )
+
+    def passed(self, run_id: str, tokens: int, prompt: str, language: str, item: str, context: int) -> None:
+        """An answer whose prompt looked whole when it came."""
+        self._passed.append((run_id, (tokens, prompt, language, item, context)))
+
+    def cut_after_all(self) -> list[str]:
+        """Answers that looked whole and, beside what was learnt since, were not."""
+        return [run_id for run_id, seen in self._passed if self.cut(*seen)]
 
     def cache_state(self, cached: bool) -> CacheState:
         """The factor that is recorded with the answer that comes next."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class Lab:
     store: Store
     restarts: int = 0
     bench: Any = None
+    prompts: Sequence[str] = (WORDS,)
 
     def __post_init__(self) -> None:
         self.record = Record(self.store, self.store.path.parent, campaign_id="c1")
@@ -57,7 +59,7 @@ class Lab:
         self.breaker = Breaker(3)
 
     def run(self, experiment: Experiment, items: int = 2, *, fresh: bool = True, deadline: float | None = None) -> CaseReport:
-        cells = [Cell(_item(n), r, 42 + r) for n in range(items) for r in range(experiment.repeats)]
+        cells = [Cell(_item(n, self.prompts[n % len(self.prompts)]), r, 42 + r) for n in range(items) for r in range(experiment.repeats)]
         self.bench = make_bench(self.clock, self.sampler, self.client, experiment)
         if self.conditions.reference_c is None:
             self.conditions.begin(self.sampler, "c1", None)  # type: ignore[arg-type]
@@ -250,7 +252,8 @@ def test_what_spoils_an_answer_is_flagged_by_name(desk: Desk, flag: str, monkeyp
     desk.run(trial(repeats=1), items=1)
     assert all(flag in flags for flags in desk.flags())
     left_out = effect_of(flag) == "left_out"
-    assert [run["attempt"] for run in desk.runs()] == ([1, 2, 3] if left_out else [1]), "measured again at most twice"
+    again = left_out and flag != "context_lowered"
+    assert [run["attempt"] for run in desk.runs()] == ([1, 2, 3] if again else [1]), "measured again at most twice"
     assert desk.valid() == (0 if left_out else 1)
 
 
@@ -394,3 +397,20 @@ def test_a_model_that_cannot_be_loaded_is_told(desk: Desk) -> None:
     desk.client.load_fault = "http_500"
     with pytest.raises(EngineError, match="m:1b could not be loaded: as written"):
         desk.run(trial())
+
+
+def test_a_prompt_that_the_server_cut_is_flagged_even_where_it_came_first(desk: Desk) -> None:
+    """A real server keeps half of the context: 202 of 400."""
+
+    def figures(_number: int, request: Any) -> dict[str, Any]:
+        words = len(str(request.messages[0]["content"]).split())
+        return {"prompt_eval_count": 202 if words > 100 else 2 * words}
+
+    desk.client.figures, desk.client.placement = figures, (400, 1000, 1000)
+    experiment = trial(generation={"num_ctx": 400, "max_output_tokens": {"short": 40}})
+    desk.prompts = [" ".join(f"word{n}" for n in range(150)), "What is energy?"]
+    desk.run(experiment)
+    late = [row["run_ids"] for op in desk.record.ops if op.verb == "flag" for row in op.rows]
+    cut = {run["run_id"] for run in desk.runs() if "prompt_truncated" in run["flags"]} | set(sum(late, []))
+    assert cut == {run["run_id"] for run in desk.runs() if run["item"] == "own-0"}
+    assert [run["attempt"] for run in desk.runs()] == [1] * 4, "it would be cut again"

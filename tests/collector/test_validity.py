@@ -51,6 +51,10 @@ def test_a_server_that_does_not_tell_is_caught_by_its_rate() -> None:
     _learn(history, _figures(rate=530.0))
     assert history.cached(_figures(rate=1600.0))
     assert not history.cached(_figures(rate=1400.0))
+    _learn(history, _figures(rate=1300.0))
+    assert not history.cached(_figures(rate=1900.0)), "on a busy machine rates scatter downwards"
+    history.learn(_figures(rate=9999.0), PROMPT, "en", "i1", CONTEXT, cached=True)
+    assert history.cached(_figures(rate=2000.0)), "a cached one is no example"
     assert not history.cached(_figures(prompt_tokens=9, rate=1600.0)), "18 ms in all are noise"
     assert not history.cached(_figures(rate=None))
 
@@ -84,6 +88,23 @@ def test_a_cut_prompt_is_seen_beside_the_same_item() -> None:
     assert not history.cut(889, PROMPT, "en", "i1", 8192)
     assert history.cut(800, PROMPT, "en", "i1", 8192)
     assert not history.cut(800, PROMPT, "en", "i2", 8192)
+
+
+def test_two_texts_of_different_length_and_one_count_were_cut_at_the_same_place() -> None:
+    history = History()
+    _learn(history, _figures(514), PROMPT * 2, "i1")
+    assert history.cut(514, PROMPT * 3, "en", "i2", CONTEXT)
+    assert not history.cut(514, PROMPT * 2, "en", "i2", CONTEXT), "as long as the other"
+    assert not history.cut(530, PROMPT * 3, "en", "i2", CONTEXT)
+
+
+def test_what_is_learnt_late_tells_of_earlier_answers() -> None:
+    history = History()
+    for run_id, tokens, prompt in (("r1", 514, PROMPT * 3), ("r2", 60, "What is a watt? " * 8)):
+        assert not history.cut(tokens, prompt, "en", run_id, CONTEXT)
+        history.passed(run_id, tokens, prompt, "en", run_id, CONTEXT)
+        _learn(history, _figures(tokens), prompt, run_id)
+    assert history.cut_after_all() == ["r1"]
 
 
 def test_flags_of_the_server_s_own_figures() -> None:

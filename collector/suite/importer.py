@@ -57,7 +57,7 @@ class Wishes:
 
     Attributes:
         task: of rows without one.
-        load: of every row; None takes the load whose range is nearest to the prompt's length.
+        load: of rows without one; None takes the load whose range is nearest to the prompt's length.
         language: of rows without one; None detects it.
         columns: field to its columns in the file, over :data:`COLUMNS`; several for ``reference``.
     """

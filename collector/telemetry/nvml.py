@@ -135,15 +135,16 @@ class _Gpu:
         stamp_ns: int | None = None
         answer = _ask(pynvml.nvmlDeviceGetFieldValues, self.handle, [*_FIELD_IDS, *(self.slowdown or ())])
         for entry in answer or ():
-            if entry.nvmlReturn == pynvml.NVML_ERROR_NO_PERMISSION:
-                self.denied.add(entry.fieldId)
-            if entry.nvmlReturn != pynvml.NVML_SUCCESS or not 0 <= entry.valueType < len(_VALUE_MEMBERS):
+            field_id, code, kind = entry.fieldId, entry.nvmlReturn, entry.valueType  # each access costs
+            if code == pynvml.NVML_ERROR_NO_PERMISSION:
+                self.denied.add(field_id)
+            if code != pynvml.NVML_SUCCESS or not 0 <= kind < len(_VALUE_MEMBERS):
                 continue
-            value = float(getattr(entry.value, _VALUE_MEMBERS[entry.valueType]))
-            if entry.fieldId in _NEVER_ZERO and value <= 0:
+            value = float(getattr(entry.value, _VALUE_MEMBERS[kind]))
+            if field_id in _NEVER_ZERO and value <= 0:
                 continue
-            values[entry.fieldId] = value
-            if entry.fieldId == _ENERGY:
+            values[field_id] = value
+            if field_id == _ENERGY:
                 stamp_ns = _monotonic_stamp_ns(entry.timestamp)
         return values, stamp_ns
 

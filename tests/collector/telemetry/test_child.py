@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import sys
 import time
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.telemetry.child import GPU_FLOOR_NS, Grid, Inbox, Loop
-from collector.telemetry.priority import be_prompt
+from collector.telemetry.priority import _real_time, be_prompt
 from collector.telemetry.sensor import Group, Sensor, SensorOptions
 from collector.telemetry.system import SystemSensor
 from collector.telemetry.types import Capability, GpuSample, Sample
@@ -24,7 +26,7 @@ class _Recorder:
     def __init__(self) -> None:
         self.samples: list[Sample] = []
 
-    def put(self, line: bytes) -> None:
+    def put(self, line: bytes, *, hurry: bool = True) -> None:
         sample = decode(line)
         assert isinstance(sample, Sample)
         self.samples.append(sample)
@@ -129,10 +131,27 @@ def test_psutil_fields(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_priority_is_asked_for_without_insisting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("collector.telemetry.priority._real_time", lambda: False)
     monkeypatch.setattr("collector.telemetry.priority.psutil.Process.nice", _refuse)
     monkeypatch.setattr("collector.telemetry.priority._AUTOGROUP", tmp_path / "none" / "autogroup")
     monkeypatch.setattr("collector.telemetry.priority.platform.machine", lambda: "pdp11")
     assert be_prompt() == "nothing"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux's schedulers")
+def test_real_time_comes_with_a_limit_and_only_where_it_is_permitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    import resource
+
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda *words: asked.append(words))
+    monkeypatch.setattr("collector.telemetry.priority.os.sched_setscheduler", lambda *words: asked.append(words))
+    assert be_prompt() == "real time"
+    (limit, _), (_, policy, parameter) = asked
+    assert limit == resource.RLIMIT_RTTIME
+    assert policy == os.SCHED_FIFO
+    assert parameter.sched_priority == 1  # type: ignore[attr-defined]
+    monkeypatch.setattr("collector.telemetry.priority.os.sched_setscheduler", _refuse)
+    assert not _real_time()
 
 
 def _refuse(*_arguments: object) -> None:

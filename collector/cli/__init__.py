@@ -6,7 +6,7 @@ from importlib import import_module
 
 __all__ = ["COMMANDS", "load_commands"]
 
-COMMANDS = ("quickstart", "doctor", "pull", "plan", "run", "status", "show", "calibrate", "import_meter", "score", "check_suite", "import_items", "check_sandbox", "serve", "pocket")
+COMMANDS = ("quickstart", "doctor", "pull", "plan", "run", "status", "show", "calibrate", "import_meter", "score", "check_suite", "import_items", "check_sandbox", "check_metrics", "serve", "pocket")
 
 
 def load_commands() -> list[object]:

@@ -13,11 +13,11 @@ answer from a wrong one and there is no value (reason ``anchors``).
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from collector.quality.corrupt import shuffled_words
 from collector.quality.directions import (
     DIRECTIONS,
     Formula,
@@ -28,10 +28,9 @@ from collector.quality.directions import (
     evaluated,
     formulas,
 )
-from collector.quality.text import has_han, tokens
 from collector.suite.tokens import token_estimate
 
-__all__ = ["VERSION", "Anchor", "anchors_of", "mapped"]
+__all__ = ["VERSION", "Anchor", "anchors_of", "mapped", "wrong_answers"]
 
 VERSION = 2
 """Part of the scorer version, and stored with every anchor."""
@@ -78,7 +77,7 @@ def anchors_of(
     """
     plans: dict[tuple[str, str], tuple[list[Formula], list[Formula]]] = {}
     for subject in subjects:
-        others = next(filter(None, (_others(subject, pool) for pool in pools)), [])
+        others = next(filter(None, (wrong_answers(subject, pool) for pool in pools)), [])
         for direction in DIRECTIONS.get(subject.task, ()):
             high = _as_answers(subject, direction, subject.references)
             if not high and subject.references:
@@ -107,8 +106,8 @@ def _median(side: list[Formula], known: Mapping[Pair, Scored]) -> float | None:
     return median(evaluated(formula, known).raw for formula in side) if side else None
 
 
-def _others(subject: Subject, pool: Sequence[Subject]) -> list[str]:
-    """References of other items that are nearest in length; empty when fewer than three are near."""
+def wrong_answers(subject: Subject, pool: Sequence[Subject]) -> list[str]:
+    """References of other items of the language, nearest in length; empty when fewer than three are near."""
     if not subject.references:
         return []
     alike = _alike(subject, [other for other in pool if other.task == subject.task])
@@ -132,11 +131,10 @@ def _alike(subject: Subject, pool: Sequence[Subject]) -> list[str]:
 
 
 def _shuffled(subject: Subject) -> list[str]:
-    """The references with their words (characters in Chinese) in random order, fixed by the item."""
-    texts: list[str] = []
-    for number, reference in enumerate(subject.references):
-        words = tokens(reference)
-        for turn in range(_SHUFFLES):
-            random.Random(f"{subject.item_hash}|{number}|{turn}").shuffle(words)
-            texts.append(("" if has_han(reference) else " ").join(words))
-    return texts
+    """The references with their words in random order, fixed by the item."""
+    texts = (
+        shuffled_words(reference, f"{subject.item_hash}|{number}|{turn}")
+        for number, reference in enumerate(subject.references)
+        for turn in range(_SHUFFLES)
+    )
+    return [text for text in texts if text is not None]

@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from collector.quality.checkpoints import Checkpoint
 from collector.quality.directions import Pair
 from db import Store
 
 if TYPE_CHECKING:
-    from collector.quality.bartscore import BartScorer
+    from collector.quality.bartscore import BartScorer, PairScore
 
 __all__ = ["CachedScorer", "PairResult"]
 
@@ -31,6 +31,12 @@ class PairResult:
     token_count: int
     truncated: bool
     windowed: bool = False
+
+    @classmethod
+    def of(cls, score: PairScore) -> Self:
+        """What is kept of a score."""
+        cut = score.truncated_source or score.truncated_target
+        return cls(score.sum_logprob, score.token_count, cut, score.windowed)
 
 
 class CachedScorer:
@@ -108,10 +114,7 @@ class CachedScorer:
 
             disable_progress_bar()  # loading is short, and the command's output is read by other programs
             self._scorer = BartScorer(self.checkpoint, device=self._device, dtype=self.dtype)
-        return [
-            PairResult(s.sum_logprob, s.token_count, s.truncated_source or s.truncated_target, s.windowed)
-            for s in self._scorer.score_whole(pairs)
-        ]
+        return [PairResult.of(score) for score in self._scorer.score_whole(pairs)]
 
 
 def _chunks(pairs: list[Pair]) -> Iterator[list[Pair]]:

@@ -16,10 +16,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from collector.quality.lexical import chrf, copied_bigrams, unigram_recall
 from collector.quality.text import has_han, sentences
+
+if TYPE_CHECKING:
+    from collector.suite import Item
 
 __all__ = [
     "DIRECTIONS", "MAIN", "VERSION", "Evaluated", "Formula", "Pair", "Scored", "Subject", "coherence_pairs", "evaluated",
@@ -71,6 +74,12 @@ class Subject:
     prompt: str
     references: tuple[str, ...]
     source: str | None = None
+
+    @classmethod
+    def of(cls, item: Item) -> Self:
+        """The item of a suite as the scorer sees it."""
+        source = item.payload.get("source")
+        return cls(item.hash, item.task, item.load, item.language, item.prompt, item.references, source)
 
 
 @dataclass(frozen=True, slots=True)

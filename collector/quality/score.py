@@ -149,10 +149,7 @@ def _anchors(
         for item_hash, direction, lo, hi in frame.itertuples(index=False):
             anchors[str(item_hash), str(direction)] = Anchor(_number(lo), _number(hi))
     new = [s for s in subjects if s.references and (s.item_hash, MAIN[s.task]) not in anchors]
-    shipped = [
-        Subject(i.hash, i.task, i.load, i.language, i.prompt, i.references, i.payload.get("source"))
-        for i in load_suite().items
-    ]
+    shipped = [Subject.of(item) for item in load_suite().items]
     computed = anchors_of(new, [shipped, [*shipped, *subjects]], scorer.scores)
     if not computed:
         return anchors

@@ -121,7 +121,7 @@ def _is_demo(tag: str, details: ModelDetails, engine: str) -> bool:
 
 def configuration_row(
     model: ModelEntry, details: ModelDetails, digest: str | None, size_bytes: int | None, options: dict[str, Any],
-    engine: str, engine_version: str, environment: dict[str, str],
+    engine: str, engine_version: str, environment: dict[str, str] | None,
 ) -> dict[str, Any]:  # fmt: skip
     """Row of ``configurations``: the unit that gets a letter (digest, quantization, context, options)."""
     shown = {k: v for k, v in sorted(options.items()) if k not in ("seed", "num_predict")}

@@ -92,7 +92,7 @@ class _Case:
         self.loaded: Loaded
         self.load_row: dict[str, Any] | None = None
 
-    def open(self, environment: dict[str, str], source: str, cells: Sequence[Cell], *, fresh: bool) -> None:
+    def open(self, environment: dict[str, str] | None, source: str, cells: Sequence[Cell], *, fresh: bool) -> None:
         """Everything before the first answer."""
         wanted, row = prepare(self.bench, self.case, environment, source)
         self.tools.record.put(upsert("configurations", row))
@@ -239,7 +239,7 @@ class _Case:
 
 
 def run_case(
-    tools: CaseTools, case: Case, pending: Sequence[Batch], *, environment: dict[str, str], deadline: float | None,
+    tools: CaseTools, case: Case, pending: Sequence[Batch], *, environment: dict[str, str] | None, deadline: float | None,
     source: str, fresh: bool,
 ) -> CaseReport:  # fmt: skip
     """Measures the pending cells of one case; the engine was started or restarted just before.

@@ -33,7 +33,7 @@ def interrupted(fault: str | None) -> None:
         raise KeyboardInterrupt
 
 
-def prepare(bench: MeasuringBench, case: Case, environment: dict[str, str], source: str) -> tuple[Loaded, Row]:
+def prepare(bench: MeasuringBench, case: Case, environment: dict[str, str] | None, source: str) -> tuple[Loaded, Row]:
     """The case's model with its fixed options, not in memory yet.
 
     Returns:

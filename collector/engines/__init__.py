@@ -15,21 +15,30 @@ from urllib.parse import urlsplit
 import platformdirs
 
 from collector.engines.attached import Attached
-from collector.engines.base import Engine
+from collector.engines.base import Engine, Place, WayStatus
+from collector.engines.brew import Brew
+from collector.engines.desktop import MacApp, WindowsApp
+from collector.engines.docker import Docker
 from collector.engines.install import find_binary, find_models, models_in
 from collector.engines.own_child import OwnChild
 from collector.engines.pocket_child import PocketChild
+from collector.engines.systemd import Systemd
 from collector.errors import EngineError, UsageError
 from collector.ollama_client import OllamaClient, base_url
 
-__all__ = ["WAYS", "Engine", "Found", "choose", "log_folder", "probe"]
+__all__ = ["WAYS", "Engine", "Found", "Place", "WayStatus", "choose", "log_folder", "probe", "survey"]
 
-WAYS: Final[Mapping[str, Callable[[str | None, Path], Engine]]] = {
-    "own_child": lambda host, log_dir: OwnChild(log_dir),
-    "attached": lambda host, log_dir: Attached(host),
-    "pocket_child": lambda host, log_dir: PocketChild(log_dir),
+WAYS: Final[Mapping[str, Callable[[Place], Engine]]] = {
+    "own_child": lambda place: OwnChild(place.log_dir),
+    "attached": lambda place: Attached(place.host),
+    "systemd": Systemd,
+    "docker": Docker,
+    "brew": Brew,
+    "macos_app": MacApp,
+    "windows_app": WindowsApp,
+    "pocket_child": lambda place: PocketChild(place.log_dir),
 }
-"""Every way to run an engine, by its name in experiment files: takes the host and the folder for logs."""
+"""Every way to run an engine, by its name in experiment files."""
 
 _KINDS: Final = ("auto", "ollama", "pocket")
 
@@ -79,16 +88,18 @@ def probe(kind: str, host: str | None = None) -> Found:
                       f"{url} 没有 Ollama 应答，本机也未安装；请从 ollama.com 获取")  # fmt: skip
 
 
-def choose(kind: str, host: str | None, way: str | None, log_dir: Path) -> Engine:
+def choose(kind: str, host: str | None, way: str | None, log_dir: Path, service: str | None = None) -> Engine:
     """The engine for an experiment, not yet started.
 
     Without a ``way``, an Ollama is run as our own child where its program is installed here and the model
-    folder holds every model that the answering server lists; otherwise we attach to that server.
+    folder holds every model that the answering server lists; otherwise we attach to that server. A server that is
+    not ours is never restarted unless the file names the way.
 
     Args:
         kind: see :func:`probe`; likewise host.
         way: a name out of ``WAYS``, None for the default.
         log_dir: folder for the engine's log.
+        service: name of the systemd unit, container or brew service; None is ``ollama``.
 
     Raises:
         UsageError: no such kind, way or address, or the way is not one of that engine.
@@ -106,7 +117,18 @@ def choose(kind: str, host: str | None, way: str | None, log_dir: Path) -> Engin
             host = found.url or host
     if kind != "auto" and (kind == "pocket") != (way == "pocket_child"):
         raise UsageError(f"engine {kind!r} cannot be run the way {way!r}", f"引擎 {kind!r} 不支持方式 {way!r}")
-    return WAYS[way](host, log_dir)
+    return WAYS[way](Place(host, log_dir, service))
+
+
+def survey(host: str | None = None, service: str | None = None) -> dict[str, WayStatus]:
+    """Every way with what it could do here; nothing is started, ended or asked for a password."""
+    found = {}
+    for way, make in WAYS.items():
+        try:
+            found[way] = make(Place(host, log_folder(), service)).status()
+        except EngineError as error:
+            found[way] = WayStatus("missing", error.en, error.zh)
+    return found
 
 
 def _own_child_has_all(url: str | None) -> bool:

@@ -10,11 +10,15 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from collector.engines.base import WayStatus
 from collector.engines.child_engine import settings_of
+from collector.engines.notes import Notes
 from collector.errors import EngineError
+from collector.i18n import t
 from collector.ollama_client import OllamaClient, base_url
+from collector.ollama_wire import same_model
 
-__all__ = ["Attached"]
+__all__ = ["Attached", "unload_new"]
 
 _log = logging.getLogger(__name__)
 
@@ -30,12 +34,21 @@ class Attached:
     name: ClassVar[str] = "ollama"
     way: ClassVar[str] = "attached"
     can_restart: ClassVar[bool] = False
+    own: ClassVar[bool] = False
     log_path: ClassVar[Path | None] = None
 
     def __init__(self, host: str | None = None) -> None:
         """``host`` as the user names it, None for ``OLLAMA_HOST`` or 127.0.0.1:11434."""
         self.url = base_url(host)
+        self.notes = Notes()
         self._loaded_before: set[str] = set()
+
+    def status(self) -> WayStatus:
+        """Whether a server answers."""
+        if self.alive():
+            return WayStatus("ok", f"{self.url} answers; it is not restarted, its models are unloaded",
+                             f"{self.url} 有应答；不会重启，只卸载其模型")  # fmt: skip
+        return WayStatus("missing", f"no Ollama answers at {self.url}", f"{self.url} 没有 Ollama 应答")
 
     def start(self) -> None:
         """Checks that it answers, and remembers which models it had in memory.
@@ -56,7 +69,8 @@ class Attached:
             EngineError: one stayed, or the server does not answer.
         """
         with OllamaClient(self.url) as client:
-            names = [model.name for model in client.ps()] if models is None else list(models)
+            loaded = [model.name for model in client.ps()]
+            names = [n for n in loaded if models is None or any(same_model(n, model) for model in models)]
             for name in names:
                 client.unload(name)
             for name in names:
@@ -65,14 +79,8 @@ class Attached:
                                       f"{name} 在卸载 {_UNLOAD_S:g} 秒后仍在内存中")  # fmt: skip
 
     def stop(self) -> None:
-        """Unloads what was loaded since the start; a server that is gone by now has nothing of ours."""
-        try:
-            with OllamaClient(self.url) as client:
-                for model in client.ps():
-                    if model.name not in self._loaded_before:
-                        client.unload(model.name)
-        except EngineError as error:
-            _log.info("nothing unloaded: %s", error)
+        """Unloads what was loaded since the start."""
+        unload_new(self.url, self._loaded_before)
 
     def alive(self) -> bool:
         """Whether the server answers."""
@@ -96,14 +104,33 @@ class Attached:
             return []
         return sorted(pid for pid in listening if _is_engine(pid))
 
-    def environment(self) -> dict[str, str]:
-        """Settings of the server's process, where this user may read them; else empty."""
+    def environment(self) -> dict[str, str] | None:
+        """Settings of the server's process, where this user may read them."""
         for pid in self.pids():
             try:
                 return settings_of(psutil.Process(pid).environ())
             except (psutil.Error, OSError):
                 continue
-        return {}
+        return None
+
+    def environment_reason(self) -> str | None:
+        """Why they are not known."""
+        if self.environment() is not None:
+            return None
+        if not self.pids():
+            return t("the server's process cannot be seen from here", "从本机看不到服务器进程")
+        return t("the environment of another user's process cannot be read", "无法读取其他用户进程的环境变量")
+
+
+def unload_new(url: str, before: set[str]) -> None:
+    """Unloads the models that were not in memory ``before``; a server that is gone by now has nothing of ours."""
+    try:
+        with OllamaClient(url) as client:
+            for model in client.ps():
+                if model.name not in before:
+                    client.unload(model.name)
+    except EngineError as error:
+        _log.info("nothing unloaded: %s", error)
 
 
 def _is_engine(pid: int) -> bool:

@@ -2,9 +2,10 @@
 
 Every process that comes of it inherits one environment variable that names us, its owner. That is how
 descendants are found whose parent was killed (Ollama's runner outlives a killed server), and what a killed
-collector left behind: only processes that carry the mark are ever ended. A collector that ends takes its
-children along by atexit; when it is killed, Linux tells them (launch.py), and on other systems the next start
-clears them away.
+collector left behind: only processes that carry the mark are ever ended, and, where a system does not show the
+environment of a process, those that listen at a port which our own server's log names as its runner's. A collector
+that ends takes its children along by atexit; when it is killed, Linux tells them (launch.py), and on other systems
+the next start clears them away.
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ import itertools
 import logging
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import psutil
+
+from collector.engines.notes import Life, Notes, kept_text
 
 __all__ = ["Child", "end_processes", "end_leftovers"]
 
@@ -34,6 +39,8 @@ _KILL_S: Final = 5.0
 _RUNNER_TERM_S: Final = 2.0
 _LAUNCH: Final = Path(__file__).with_name("launch.py")
 _ROOT: Final = Path(__file__).resolve().parents[2]  # where the package collector lies
+_LOG_BYTES: Final = 32 << 20  # then the log begins anew beside its old self
+_RUNNER_PORT: Final = re.compile(r"--port[ =](\d+)")
 _numbers = itertools.count(1)
 
 
@@ -55,7 +62,7 @@ def _owner_is_gone(mark: str) -> bool:
 
 
 def _marked() -> list[tuple[psutil.Process, str]]:
-    """Processes of this user that carry a mark, and the mark."""
+    """Processes that carry a mark which we may read, and the mark."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -90,33 +97,72 @@ def end_processes(processes: Sequence[psutil.Process], term_s: float) -> None:
     Logs what would not end: a process that waits inside the kernel cannot be killed by anybody.
     """
     for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             process.terminate()
     alive = _still_there(processes, term_s)
     for process in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             process.kill()
     for process in _still_there(alive, _KILL_S):
         _log.warning("process %d cannot be ended", process.pid)
 
 
-def end_leftovers() -> int:
-    """Ends what a killed collector left behind; returns how many processes that were."""
+def end_leftovers() -> list[str]:
+    """Ends what a killed collector left behind; returns the processes by name and number."""
     left = [process for process, mark in _marked() if _owner_is_gone(mark)]
+    names = [_named(process) for process in left]
     if left:
-        _log.warning("ending %d processes of a collector that is gone", len(left))
+        _log.warning("ending processes of a collector that is gone: %s", ", ".join(names))
         end_processes(left, _TERM_S)
-    return len(left)
+    return names
+
+
+def _named(process: psutil.Process) -> str:
+    try:
+        return f"{process.name()} (PID {process.pid})"
+    except psutil.Error:
+        return f"PID {process.pid}"
+
+
+def _runners_named_in(log: str, since: float) -> list[psutil.Process]:
+    """Processes that the log of our server names by their port, of those that do not show their environment.
+
+    A port is chosen by the server for its runner and stands in both; ``since`` (Unix time) keeps a later owner of the
+    same number apart from an older process.
+    """
+    ports = set(_RUNNER_PORT.findall(log))
+    found = []
+    for process in psutil.process_iter() if ports else ():
+        try:
+            process.environ()
+            continue  # shown, so that the mark would have told
+        except (psutil.AccessDenied, OSError, ValueError):
+            pass
+        except psutil.Error:
+            continue
+        with contextlib.suppress(psutil.Error, OSError):
+            words = " ".join(process.cmdline())
+            if process.create_time() >= since and ports & set(_RUNNER_PORT.findall(words)):
+                found.append(process)
+    return found
 
 
 class Child:
-    """One child at a time, started again and again; all its lives write to the same log."""
+    """One child at a time, started again and again; all its lives write to the same log.
 
-    def __init__(self, log_path: Path) -> None:
-        self.log_path = log_path
+    Args:
+        log_path: where it writes.
+        way: name of the way in the record of its lives.
+        notes: where its lives, and orphans of them, are noted.
+    """
+
+    def __init__(self, log_path: Path, way: str = "own_child", notes: Notes | None = None) -> None:
+        self.log_path, self.way = log_path, way
+        self.notes = notes or Notes()
         self._process: subprocess.Popen[bytes] | None = None
         self._mark = ""
         self._log_start = 0
+        self._started_at = datetime.now(UTC)
 
     @property
     def pid(self) -> int | None:
@@ -135,11 +181,14 @@ class Child:
             OSError: the log cannot be written or the command not be run.
         """
         self.stop()
-        end_leftovers()
+        if left := end_leftovers():
+            self.notes.incident("leftovers_ended", f"of a collector that is gone: {', '.join(left)}")
         self._mark = f"{_owner()}#{next(_numbers)}"
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        self._turn_over_log()
         if sys.platform == "linux":
             command = [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), *command]
+        self._started_at = datetime.now(UTC)
         with self.log_path.open("ab") as log:
             self._log_start = log.tell()
             # a session of its own, so that Ctrl-C reaches us alone and the answer in progress can be finished
@@ -149,6 +198,12 @@ class Child:
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )  # fmt: skip
         atexit.register(self.stop)
+
+    def _turn_over_log(self) -> None:
+        """A log that has grown large becomes the old one; where another process still writes it, it grows on."""
+        with contextlib.suppress(OSError):
+            if self.log_path.stat().st_size > _LOG_BYTES:
+                self.log_path.replace(self.log_path.with_suffix(".old.log"))
 
     def stop(self) -> None:
         """Ends the process and everything it started; nothing happens when there is none."""
@@ -160,7 +215,8 @@ class Child:
             family = psutil.Process(process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             family = []
-        if process.poll() is None:
+        died = process.poll() is not None
+        if not died:
             process.terminate()
             try:
                 process.wait(_TERM_S)
@@ -168,19 +224,31 @@ class Child:
                 process.kill()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(_KILL_S)
-        # a server that ended gently has ended its runners; a killed one leaves them to us
+        self._end_family(family, died)
+        self._note_life(process.returncode, died)
+
+    def _end_family(self, family: list[psutil.Process], died: bool) -> None:
+        """Ends what is left of it: a server that ended gently has ended its runners, a killed one leaves them to us."""
         known = {child.pid for child in family}
         family += [child for child, mark in _marked() if mark == self._mark and child.pid not in known]
+        known = {child.pid for child in family}
+        named = _runners_named_in(self.log(), self._started_at.timestamp())
+        family += [child for child in named if child.pid not in known]
+        orphans = [_named(child) for child in family if not _gone(child)] if died else []
         end_processes(family, _RUNNER_TERM_S)
+        if orphans:
+            self.notes.incident("orphans_ended", f"left behind by a server that was killed: {', '.join(orphans)}")
+
+    def _note_life(self, exit_code: int | None, died: bool) -> None:
+        text, size = kept_text(self.log_path, self._log_start)
+        ended_by: Literal["us", "itself"] = "itself" if died else "us"
+        self.notes.lives.append(
+            Life(self.way, self._started_at, datetime.now(UTC), exit_code, ended_by, size, text)
+        )  # fmt: skip
 
     def log(self) -> str:
         """What it wrote since its last start."""
-        try:
-            with self.log_path.open("rb") as file:
-                file.seek(self._log_start)
-                return file.read().decode("utf-8", "replace")
-        except FileNotFoundError:
-            return ""
+        return kept_text(self.log_path, self._log_start, _LOG_BYTES)[0]
 
     def log_tail(self, lines: int = 5) -> str:
         """The end of :meth:`log`, on one line."""

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
+from collector.engines.base import WayStatus
 from collector.engines.child import Child
+from collector.engines.notes import Notes
 from collector.errors import EngineError
 from collector.ollama_client import OllamaClient
 
@@ -24,6 +26,8 @@ SETTINGS: Final = (
 )  # fmt: skip
 """Variables that change what an engine does. The address is not among them: a port says nothing about a result."""
 
+_TAKEN: Final = ("address already in use", "Only one usage of each socket")
+
 
 def settings_of(environment: Mapping[str, str]) -> dict[str, str]:
     """The part of an environment that is recorded: known names and all that reach the runner, no secrets."""
@@ -36,11 +40,13 @@ class ChildEngine(ABC):
     name: ClassVar[str]
     way: ClassVar[str]
     can_restart: ClassVar[bool] = True
+    own: ClassVar[bool] = True
     ready_s: ClassVar[float] = 60.0
     attempts: ClassVar[int] = 1
 
     def __init__(self, log_dir: Path) -> None:
-        self.child = Child(log_dir / f"{self.name}-{self.way}.log")
+        self.notes = Notes()
+        self.child = Child(log_dir / f"{self.name}-{self.way}.log", self.way, self.notes)
         self._url = ""
 
     @abstractmethod
@@ -50,6 +56,10 @@ class ChildEngine(ABC):
     @abstractmethod
     def variables(self) -> dict[str, str]:
         """The variables that we set, on top of our own environment."""
+
+    @abstractmethod
+    def status(self) -> WayStatus:
+        """Whether it could be started here."""
 
     @abstractmethod
     def find_url(self) -> str | None:
@@ -80,9 +90,11 @@ class ChildEngine(ABC):
                                   f"无法启动 {self.name}（{command[0]}）：{error}") from error  # fmt: skip
             if self._wait_ready():
                 return
-            tail, ended = self.child.log_tail(), not self.child.alive
+            url, tail, ended = self._url, self.child.log_tail(), not self.child.alive
             self.child.stop()
-            taken = "address already in use" in tail or "Only one usage of each socket" in tail
+            taken = any(words in tail for words in _TAKEN)
+            if ended and taken:
+                self.notes.incident("port_taken", f"{url} was taken before the server had it")
             if not (ended and taken) or attempt + 1 == self.attempts:
                 break
         what = "ended at once" if ended else f"did not answer within {self.ready_s:g} s"
@@ -125,3 +137,7 @@ class ChildEngine(ABC):
     def environment(self) -> dict[str, str]:
         """The settings that the child runs with."""
         return settings_of({**os.environ, **self.variables()})
+
+    def environment_reason(self) -> None:
+        """We set it, so we know it."""
+        return

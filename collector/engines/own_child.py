@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 from typing import ClassVar
 
+from collector.engines.base import WayStatus
 from collector.engines.child_engine import ChildEngine
 from collector.engines.install import find_binary, find_models
 from collector.errors import EngineError
@@ -54,6 +55,11 @@ class OwnChild(ChildEngine):
         if "HOME" not in os.environ and os.name == "posix":
             variables["HOME"] = str(self.log_path.parent)  # a service has none, and Ollama ends without one
         return variables
+
+    def status(self) -> WayStatus:
+        """A program and, as a rule, models are all it takes."""
+        where, where_zh = (str(self.models),) * 2 if self.models else ("no model folder yet", "尚无模型目录")
+        return WayStatus("ok", f"{self.binary} · {where}", f"{self.binary} · {where_zh}")
 
     def find_url(self) -> str:
         """Known from the start."""

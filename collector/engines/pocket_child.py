@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
+from collector.engines.base import WayStatus
 from collector.engines.child_engine import ChildEngine
 
 __all__ = ["PocketChild"]
@@ -34,6 +35,10 @@ class PocketChild(ChildEngine):
     def variables(self) -> dict[str, str]:
         """Its first line reaches the log at once, and is UTF-8 on every system."""
         return {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+
+    def status(self) -> WayStatus:
+        """It is part of this program."""
+        return WayStatus("ok", "embedded engine (demonstration models)", "内置引擎（演示模型）")
 
     def find_url(self) -> str | None:
         """Out of the line that it writes when it listens."""

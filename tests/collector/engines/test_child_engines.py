@@ -199,7 +199,7 @@ def test_only_leftovers_of_the_dead_are_cleared_away(engine: OwnChild, tmp_path:
     engine.start()
     other = Child(tmp_path / "other.log")
     other.start([sys.executable, "-c", "import time; time.sleep(600)"], dict(os.environ))
-    assert child.end_leftovers() == 0
+    assert child.end_leftovers() == []
     assert other.alive
     other.stop()
     assert engine.child.alive

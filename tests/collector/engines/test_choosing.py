@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from collector import engines
-from collector.engines import Found, choose, probe
+from collector.engines import Found, Place, choose, probe
 from collector.engines.attached import Attached
 from collector.engines.install import _service_folders, find_binary, find_models, models_in
 from collector.errors import EngineError, UsageError
@@ -127,8 +127,9 @@ def test_what_cannot_be_is_said(tmp_path: Path) -> None:
 def test_every_way_is_an_engine(tmp_path: Path) -> None:
     _install(tmp_path, f"{LIBRARY}/a/1b")
     for way, make in engines.WAYS.items():
-        engine = make("127.0.0.1:9", tmp_path)
+        engine = make(Place("127.0.0.1:9", tmp_path))
         assert engine.way == way
+        assert (engine.own, engine.notes.take()) == (way.endswith("child"), ([], []))
         assert engine.pids() == []
         engine.stop()
 
@@ -206,7 +207,9 @@ def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         engine.start()
     engine.stop()
     assert engine.pids() == []
-    assert engine.environment() == {}
+    assert engine.environment() is None
+    assert engine.environment_reason() == "the server's process cannot be seen from here"
+    assert engine.status().status == "missing"
     assert not engine.alive()
 
 

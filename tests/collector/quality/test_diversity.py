@@ -67,6 +67,13 @@ def test_compression_by_hand() -> None:
     assert compression_ratio(texts, 6) == pytest.approx(expected)
 
 
+def test_compressed_texts_are_cut_to_the_same_length() -> None:
+    texts = [" ".join(words) for words in (A * 9, B * 9, C * 9)]
+    assert compression_ratio(texts, 40) == compression_ratio([text[:40] for text in texts], 99)
+    assert compression_ratio([texts[0]] * 3, 40) > compression_ratio(texts, 40)
+    assert compression_ratio([texts[0]] * 5, 40) == compression_ratio([texts[0]] * 3, 40)  # not more for more answers
+
+
 def test_vendi_by_hand() -> None:
     assert vendi(["ab", "cd", "ef"], 2) == pytest.approx(3)
     assert vendi(["ab", "ab", "cd"], 2) == pytest.approx(math.exp(-(2 / 3 * math.log(2 / 3) + 1 / 3 * math.log(1 / 3))))

@@ -1,6 +1,8 @@
 """Items and suites: what is read, what is refused and how it is said."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -287,3 +289,13 @@ def test_any_table_is_read_or_refused_clearly(change: dict[str, object]) -> None
         return
     assert said.en.startswith("s: item ")
     assert said.zh.startswith("s：题目 ")
+
+
+def test_the_suite_loads_no_heavy_library() -> None:
+    program = (
+        "import sys, collector.suite.check, collector.suite.importer;"
+        "print(sorted({'torch', 'transformers', 'tokenizers', 'pandas', 'numpy', 'duckdb'} & set(sys.modules)))"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

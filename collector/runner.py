@@ -270,6 +270,7 @@ def run_experiment(
             run.start_engine()
             run.check_models()
             store.ensure()
+            Record(store, engines.log_folder()).recover()  # before the cells are looked at: it may hold their answers
             campaign = _open(run, again)
             if campaign.status == "finished":
                 return CampaignReport(campaign.campaign_id, "already_finished")
@@ -283,8 +284,6 @@ def _night(run: Session, campaign: Campaign, sampler: Sampler, progress: Progres
     capabilities = sampler.start()
     _register_machine(run, campaign.campaign_id, [_sensor_row(c) for c in capabilities])
     record = Record(run.store, engines.log_folder(), report.problems.append, campaign.campaign_id)
-    if restored := record.recover():
-        progress.note(t(f"{restored} writes of an earlier call stored", f"已补写上次未保存的 {restored} 次写入"))
     conditions = Conditions(record, load_average=run.load_average)
     night = _Night(
         run, campaign, sampler, progress, report, record, conditions,

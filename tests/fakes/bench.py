@@ -141,6 +141,7 @@ class FakeClient:
     """An engine that answers as it is told.
 
     Attributes:
+        models: what it has; ``broken`` ones answer with an error line.
         figures: overrides of the final chunk per request (by number, from 0, warm-up included).
         faults: names of faults per request number.
         placement: ``/api/ps`` for the model: context, bytes, bytes on the GPU.
@@ -159,19 +160,27 @@ class FakeClient:
     load_fault: str | None = None
     lag_s: float = 0.0002
     chunks: int = 10
+    models: tuple[str, ...] = ("m:1b",)
+    broken: frozenset[str] = frozenset()
     asked: list[ChatRequest] = field(default_factory=list)
     loads: int = 0
-    loaded: bool = False
+    loaded: str | bool = False
 
     def show(self, model: str) -> ModelDetails:
         return ModelDetails("llama", 3_000_000_000, "Q4_K_M", 8192, ("completion",), None, None, None, {})
 
     def tags(self) -> list[ModelTag]:
-        return [ModelTag("m:1b", "digest", 1000, "llama", "1B", "Q4_K_M", None)]
+        return [ModelTag(name, "digest " + name, 1000, "llama", "1B", "Q4_K_M", None) for name in self.models]
+
+    def version(self, timeout_s: float = 15.0) -> str:
+        return "0.32.15"
+
+    def unload(self, model: str) -> None:
+        self.loaded = False
 
     def ps(self) -> list[LoadedModel]:
         context, size, vram = self.placement
-        return [LoadedModel("m:1b", "digest", size, vram, context, None)] if self.loaded else []
+        return [LoadedModel(str(self.loaded), "digest", size, vram, context, None)] if self.loaded else []
 
     def ready(self, timeout_s: float) -> bool:
         return True
@@ -182,18 +191,18 @@ class FakeClient:
     def load(self, model: str, options: Any = None, keep_alive: Any = -1, timeout_s: float = 600.0) -> LoadOutcome:
         if self.load_fault:
             return LoadOutcome(None, self.load_fault, "as written")
-        if not self.loaded:
+        if self.loaded != model:
             self.loads += 1
             self.sampler.power(self.busy_w)
             self.clock.sleep(self.load_s)
             self.sampler.power(80.0)
-        self.loaded = True
+        self.loaded = model
         return LoadOutcome(self.load_s, None, None)
 
     def chat(self, request: ChatRequest, limits: Limits) -> ChatOutcome:
         number = len(self.asked)
         self.asked.append(request)
-        fault = self.faults(number)
+        fault = "error_line" if request.model in self.broken else self.faults(number)
         sent_ns = self.clock.ns
         self.sampler.power(self.busy_w)
         chunks = list(self._stream())

@@ -166,6 +166,9 @@ def _missing(item: Item) -> Iterator[Problem]:
 
 def _qa(item: Item) -> Iterator[Problem]:
     yield from _missing(item)
+    if match(item.prompt, item.payload.get("answers", ())):
+        en, zh = "holds an accepted answer, so that repeating it would do", "含有可接受的答案，复述提示即可答对"
+        yield Problem(item.id, "prompt", en, zh)
     for number, text in enumerate(item.references):
         field = f"references[{number}]"
         if match(text, item.payload.get("answers", ())) is False:

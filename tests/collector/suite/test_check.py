@@ -77,6 +77,7 @@ def test_a_good_item_has_no_problem(task: str) -> None:
         ("qa", {"references": None}, "references", "has 0, at least 1"),
         ("qa", {"references": [text(60)]}, "references[0]", "none of the accepted answers"),
         ("qa", {"key_facts": [["water"], ["volcano"]]}, "references[0]", "key_facts[1]"),
+        ("qa", {"prompt": text(70) + " nitrogen"}, "prompt", "repeating it would do"),
         ("qa", {"answers": None}, "answers", "missing"),
         ("qa", {"key_facts": None}, "key_facts", "missing"),
         ("qa", {"references": ["I am sorry, but I cannot answer this: " + text(60) + " nitrogen"]}, "references[0]", "refused"),

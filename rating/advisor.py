@@ -21,7 +21,7 @@ from rating.judge import forbidding
 from rating.model import FloatArray, Group, Measurements
 from rating.ranks import probability_better
 from rating.rate import DRAWS, SEED
-from rating.reasons import Reason, reason
+from rating.reasons import Reason, reason, task_words
 from rating.scheme import default_scheme
 from rating.task import Problem, paired_sums
 from rating.validity import Facts, examine
@@ -206,11 +206,11 @@ def _unfit(
     """Why a configuration's answers cannot be weighed at all."""
     absent = [task for task, group in groups.items() if group not in cells.slices]
     if absent:
-        return [reason("task_missing", tasks=", ".join(absent))]
+        return [reason("task_missing", tasks=task_words(absent))]
     found = [wrong for group in groups.values() for wrong in forbidding(facts[group])]
     empty = [task for task, group in groups.items() if not cells.quality[cells.slices[group]].any()]
     if empty:
-        found.append(reason("advice_no_success", tasks=", ".join(empty)))
+        found.append(reason("advice_no_success", tasks=task_words(empty)))
     if not found and code not in fits:
         found.append(reason("advice_other_condition"))
     return list(dict.fromkeys(found))

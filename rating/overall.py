@@ -12,7 +12,7 @@ from rating.classes import LETTERS, quality_class_of
 from rating.judge import Line, uncertainty
 from rating.letters import interval, items_needed, letter
 from rating.model import FloatArray, Rating, Status
-from rating.reasons import Reason, reason
+from rating.reasons import Reason, reason, task_words
 from rating.scheme import OVERALL, Scheme
 
 __all__ = ["overall_line"]
@@ -31,10 +31,10 @@ def overall_line(lines: Mapping[str, Line], weights: Mapping[str, float], scheme
     reasons = []
     absent = sorted(task for task in weights if task not in lines)
     if absent:
-        reasons.append(reason("task_missing", tasks=", ".join(absent)))
+        reasons.append(reason("task_missing", tasks=task_words(absent)))
     lacking = sorted(task for task in weights if task in lines and lines[task].log2_eei is None)
     if lacking:
-        reasons.append(reason("task_unrated", tasks=", ".join(lacking)))
+        reasons.append(reason("task_unrated", tasks=task_words(lacking)))
     if reasons:
         return Line(replace(base, reasons=(*reasons, *_labels(lines))))
     return _graded(base, {task: lines[task] for task in sorted(weights)}, weights, scheme)
@@ -56,7 +56,7 @@ def _graded(base: Rating, lines: Mapping[str, Line], weights: Mapping[str, float
     given = letter(np.round(log2_eei, 9), below, scheme)
     ratings = {task: line.rating for task, line in lines.items()}
     if given is None:
-        return Line(replace(base, reasons=(reason("task_unrated", tasks=", ".join(lines)),)))
+        return Line(replace(base, reasons=(reason("task_unrated", tasks=task_words(lines)),)))
     n_items = sum(rating.n_items for rating in ratings.values())
     reasons: list[Reason] = []
     needed: int | None = 0
@@ -66,10 +66,10 @@ def _graded(base: Rating, lines: Mapping[str, Line], weights: Mapping[str, float
         reasons.append(uncertainty(scheme, given.probability, needed))
     weak = sorted(task for task, rating in ratings.items() if rating.status == "provisional")
     if weak:
-        reasons.append(reason("task_provisional", tasks=", ".join(weak)))
+        reasons.append(reason("task_provisional", tasks=task_words(weak)))
     status: Status = "provisional" if reasons else "rated"
     worst = max(ratings, key=lambda task: (LETTERS.index(ratings[task].grade or "A"), ratings[task].eei or 0.0))
-    reasons.append(reason("worst_task", task=worst, grade=ratings[worst].grade))
+    reasons.append(reason("worst_task", task=task_words([worst]), grade=ratings[worst].grade))
     if given.capped:
         point = sum(share[task] * (line.basket_quality_point or 0.0) for task, line in lines.items())
         own = sum(share[task] * (ratings[task].quality or 0.0) for task in lines)

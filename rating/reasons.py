@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-__all__ = ["UNRATED", "Both", "Reason", "reason"]
+__all__ = ["UNRATED", "Both", "Reason", "reason", "task_words"]
 
 
 class Both(NamedTuple):
@@ -13,6 +14,20 @@ class Both(NamedTuple):
 
     en: str
     zh: str
+
+
+_TASKS: Final = {
+    "qa": Both("knowledge QA", "知识问答"),
+    "summary": Both("summary", "摘要"),
+    "code": Both("code", "代码"),
+    "creative": Both("creative", "创作"),
+}
+
+
+def task_words(tasks: Iterable[str]) -> Both:
+    """The names of tasks as a part of a sentence; a task that somebody added is called by its own name."""
+    known = [_TASKS.get(task, Both(task, task)) for task in tasks]
+    return Both(", ".join(words.en for words in known), "、".join(words.zh for words in known))
 
 
 @dataclass(frozen=True, slots=True)

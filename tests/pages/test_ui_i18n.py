@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from pages._ui import i18n
+from rating.reasons import task_words
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [*sorted((ROOT / "pages").rglob("*.py")), ROOT / "streamlit_app.py"]
@@ -49,6 +50,13 @@ def test_no_key_stands_in_two_catalogues() -> None:
 def test_both_texts_have_the_same_placeholders() -> None:
     assert not [key for key in EN if placeholders(EN[key]) != placeholders(ZH[key])]
     assert not [key for key in EN if not EN[key].strip() or not ZH[key].strip()]
+
+
+@pytest.mark.parametrize("task", ["qa", "summary", "code", "creative"])
+def test_reasons_call_a_task_as_the_pages_do(task: str) -> None:
+    words = task_words([task])
+    assert words.en.lower() == EN[f"task.{task}"].lower()
+    assert words.zh == ZH[f"task.{task}"]
 
 
 def test_chinese_is_chinese_and_english_is_english() -> None:

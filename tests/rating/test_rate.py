@@ -271,6 +271,9 @@ def test_the_overall_letter_needs_every_task_and_takes_the_weaker_status() -> No
     overall = [r for r in rate(one, used, draws=200) if r.task == "overall"][0]
     assert (overall.status, overall.grade) == ("unrated", None)
     assert "code" in overall.reasons[0].text()
+    used = scheme(weights=(("summary", 1.0), ("my_task", 1.0), ("qa", 1.0)))
+    lacking = [r for r in rate(one, used, draws=200) if r.task == "overall"][0].reasons[0]
+    assert (lacking.text(), lacking.text("zh")) == ("not measured in the tasks my_task, summary", "尚未测量任务 my_task、摘要")
 
 
 def test_the_overall_eei_is_the_weighted_geometric_mean() -> None:

@@ -68,3 +68,10 @@ SELECT d.campaign_id AS campaign, d.configuration_id AS configuration, c.engine,
     d.task, d.load, d.language, d.n_items, d.n_answers, d.mean_length, d.distinct_1, d.distinct_2, d.adjusted_distinct,
     d.self_bleu, d.compression_ratio, d.vendi, d.deterministic, d.reason, d.computed_at
 FROM diversity d LEFT JOIN configurations c USING (configuration_id);
+
+-- What people said on the spot-check page: of one answer, or (diversity) of all repeats of one item.
+CREATE OR REPLACE VIEW v_human_ratings AS
+SELECT h.rating_id, h.rated_at, h.rater, h."pass", h.campaign_id AS campaign, h.run_id, h.group_key,
+    r.configuration_id AS configuration, r.task, r.load, r.language, r.item,
+    h.factuality, h.relevance, h.fluency, h.diversity, h.note, h.stratum, h.why, h.weight
+FROM human_ratings h LEFT JOIN runs r USING (run_id);

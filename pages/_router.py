@@ -7,6 +7,7 @@ import streamlit as st
 from db import StoreError
 from pages._ui import states
 from pages._ui.i18n import LANGUAGES, browser_language, t
+from pages._ui.roles import login_button
 
 ICON = str(Path(__file__).parent / "_ui" / "icon.svg")
 # file, address, icon; the first one is the start page
@@ -17,6 +18,7 @@ PAGES = (
     ("tasks.py", "tasks", ":material/grid_on:"),
     ("quantization.py", "quantization", ":material/compress:"),
     ("runs.py", "runs", ":material/monitoring:"),
+    ("spotcheck.py", "spotcheck", ":material/rate_review:"),
     ("collection.py", "collection", ":material/sensors:"),
     ("advisor.py", "advisor", ":material/lightbulb:"),
     ("method.py", "method", ":material/menu_book:"),
@@ -33,6 +35,7 @@ page = st.navigation([
     for n, (file, path, icon) in enumerate(PAGES)
 ])  # fmt: skip
 with st.sidebar:
+    login_button()
     st.caption(t("nav.not_eu"))
 try:
     page.run()

@@ -16,7 +16,7 @@ import pandas as pd
 import streamlit as st
 
 from db import Store, StoreLocked, reader, store_path
-from pages._ui import advisor_queries, model_queries, queries
+from pages._ui import advisor_queries, model_queries, queries, spot_queries
 
 __all__ = ["Snapshot", "snapshot"]
 
@@ -35,7 +35,8 @@ _QUESTIONS = {
     name: getattr(reader, name)
     for name in ("campaigns", "configurations", "events", "progress", "rating_history", "ratings", "run", "runs",
                  "samples", "scores", "sensors")
-} | {name: getattr(room, name) for room in (queries, model_queries, advisor_queries) for name in room.__all__}  # fmt: skip
+} | {name: getattr(room, name) for room in (queries, model_queries, advisor_queries, spot_queries)
+     for name in room.__all__ if name != "save_rating"}  # fmt: skip
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

@@ -28,7 +28,7 @@ def documented(view: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
-@pytest.mark.parametrize("view", ["v_runs", "v_scores", "v_samples", "v_model_loads", "v_wall_energy", "v_diversity", "v_ratings"])
+@pytest.mark.parametrize("view", ["v_runs", "v_scores", "v_samples", "v_model_loads", "v_wall_energy", "v_diversity", "v_human_ratings", "v_ratings"])
 def test_every_column_is_documented(store: db.Store, view: str) -> None:
     rows = documented(view)
     columns = store.query("SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [view])["column_name"]
@@ -38,7 +38,7 @@ def test_every_column_is_documented(store: db.Store, view: str) -> None:
         assert all(row), row
 
 
-@pytest.mark.parametrize("view", ["v_runs", "v_samples", "v_model_loads", "v_wall_energy", "v_diversity", "v_ratings"])
+@pytest.mark.parametrize("view", ["v_runs", "v_samples", "v_model_loads", "v_wall_energy", "v_diversity", "v_human_ratings", "v_ratings"])
 def test_units_are_those_of_the_names(view: str) -> None:
     for name, unit, *_ in documented(view):
         plain = re.sub(r"_(mean|max|low|high)$", "", name.strip("`"))

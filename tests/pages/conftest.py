@@ -62,7 +62,7 @@ def walk(app: Open) -> Walk:
     def pages(path: Path, lang: str = "en") -> Iterator[tuple[str, AppTest]]:
         at = app(path, lang=lang)
         yield "overview", at
-        for name in ("model", "compare", "tasks", "quantization", "runs", "collection", "advisor", "method"):
+        for name in ("model", "compare", "tasks", "quantization", "runs", "spotcheck", "collection", "advisor", "method"):
             at.switch_page(f"{name}.py")
             yield name, at.run()
 

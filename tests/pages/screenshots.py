@@ -38,6 +38,7 @@ def addresses(database: Path) -> dict[str, str]:
         "tasks": "/tasks",
         "quantization": "/quantization",
         "runs": f"/runs{run}",
+        "spotcheck": "/spotcheck",
         "collection": "/collection",
         "advisor": "/advisor",
         "method": "/method",

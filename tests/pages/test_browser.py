@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ import pytest
 
 from db import Store, reader
 from pages._ui import export, i18n
-from tests.fakes.sample_store import configuration_id
+from tests.fakes.sample_store import NIGHT, configuration_id
 
 sync_api = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
@@ -24,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 EN, ZH = i18n.catalogue("en"), i18n.catalogue("zh")
-PAGES = ("overview", "model", "compare", "tasks", "quantization", "runs", "collection", "advisor", "method")
+PAGES = ("overview", "model", "compare", "tasks", "quantization", "runs", "spotcheck", "collection", "advisor", "method")
 PATIENCE_MS = 30_000
 
 pytestmark = [
@@ -36,14 +37,20 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def server(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app on a free loopback port, just started: its first visitor comes cold."""
+    with serving(sample, tmp_path_factory.mktemp("server") / "log.txt") as address:
+        yield address
+
+
+@contextmanager
+def serving(database: Path, log: Path) -> Iterator[str]:
+    """The app on a store, until the block ends; its log must hold no traceback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log.txt"
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", f"--server.port={port}"],
-            cwd=ROOT, env=os.environ | {"ENERGY_RATING_DB": str(sample)}, stdout=out, stderr=subprocess.STDOUT,
+            cwd=ROOT, env=os.environ | {"ENERGY_RATING_DB": str(database)}, stdout=out, stderr=subprocess.STDOUT,
         )  # fmt: skip
         address = f"http://127.0.0.1:{port}"
         try:
@@ -184,6 +191,25 @@ def test_the_rating_table_downloads_as_the_commands_bytes(
     assert waiting.value.suggested_filename == "ratings.csv"
     assert (tmp_path / "ratings.csv").read_bytes() == export.rating_csv(reader.ratings(Store(sample)))
     visitor.leave()
+
+
+def test_one_answer_is_rated_in_the_spot_check(browser: sync_api.Browser, sample: Path, tmp_path: Path) -> None:
+    store = Store(shutil.copy(sample, tmp_path / "rated.duckdb"))
+    with serving(store.path, tmp_path / "log.txt") as server:
+        visitor = Visitor(browser, server)
+        visitor.go(f"/spotcheck?campaign={NIGHT}")
+        visitor.expect_page(EN["nav.spotcheck"])
+        visitor.page.get_by_label(EN["spot.name"]).fill("Ann")
+        visitor.page.keyboard.press("Enter")
+        for name, mark in (("factuality", "4"), ("relevance", "5"), ("fluency", "3")):
+            group = visitor.page.get_by_role("radiogroup", name=EN[f"spot.{name}"])
+            group.get_by_role("radio", name=mark, exact=True).click()
+        visitor.page.get_by_role("button", name=EN["spot.save"]).click()
+        progress = visitor.page.get_by_text(EN["spot.progress"].split("{total}")[0].format(done=1), exact=False)
+        sync_api.expect(progress).to_be_visible(timeout=PATIENCE_MS)
+        visitor.leave()
+    stored = store.query("SELECT rater, factuality, relevance, fluency FROM v_human_ratings")
+    assert stored.values.tolist() == [["Ann", 4, 5, 3]]
 
 
 def test_a_link_may_name_a_configuration(server: str, browser: sync_api.Browser) -> None:

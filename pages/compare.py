@@ -28,7 +28,8 @@ def cards(rows: pd.DataFrame) -> None:
                 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                     st.image(badge.grade_svg(row["grade"], provisional=row["status"] == "provisional"), width=80,
                              alt=t("overview.badge_alt", grade=row["grade"] or i18n.MISSING))  # fmt: skip
-                    st.image(badge.quality_svg(row["quality_class"]), width=36,
+                    few = table.too_few(row["reasons"])
+                    st.image(badge.quality_svg(row["quality_class"], too_few=few), width=36,
                              alt=t("compare.quality_alt", grade=row["quality_class"] or i18n.MISSING))  # fmt: skip
                     st.caption(
                         i18n.joined([code_text("status", row["status"]), table.certainty(row).strip(i18n.MISSING)])
@@ -40,7 +41,7 @@ def cards(rows: pd.DataFrame) -> None:
                     t("col.ttft"): i18n.number(row["ttft_s"]), t("col.answers"): i18n.count(row["answers"]),
                 }, border="horizontal")  # fmt: skip
                 with st.container(horizontal=True, gap="small"):
-                    for note in table.notes(row["demo"], row["energy_tier"]):
+                    for note in table.notes(row["demo"], row["energy_tier"], few=few):
                         st.badge(note, color="orange")
 
 

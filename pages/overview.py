@@ -14,7 +14,7 @@ OVERALL = "overall"
 
 
 def choose_rows(ratings: pd.DataFrame, figures: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Filters that show letters: cohort, scheme, task, family, quantization."""
+    """Filters that show letters: cohort, scheme, task, family, size, quantization."""
     names = pd.concat([ratings[["cohort", "task"]], figures[["cohort", "task"]]])
     sizes = figures[figures["task"] == OVERALL].groupby("cohort")["demo"].agg(["all", "size"])
     cohorts = list(sizes.sort_values(["all", "size"], ascending=[True, False]).index)
@@ -35,15 +35,17 @@ def choose_rows(ratings: pd.DataFrame, figures: pd.DataFrame) -> tuple[pd.DataFr
 
 
 def narrowed(ratings: pd.DataFrame) -> pd.DataFrame:
-    """Only the families and quantizations asked for; the filters stay away where there is nothing to choose."""
-    chosen = ratings
+    """Only the families, sizes and quantizations asked for; filters with nothing to choose stay away."""
+    every = chosen = ratings.assign(size=ratings["parameter_count"].map(table.size_class))
     with st.container(horizontal=True):
-        for name in ("family", "quantization"):
-            values = sorted(ratings[name].dropna().unique())
+        for name in ("family", "size", "quantization"):
+            known = set(every[name].dropna())
+            values = [size for size in table.SIZES if size in known] if name == "size" else sorted(known)
             if len(values) > 1:
-                wanted = urls.choose_many(name, t(f"filter.{name}"), values, show=str, placeholder=t("filter.all"))
+                wanted = urls.choose_many(name, t(f"filter.{name}"), values, placeholder=t("filter.all"),
+                                          show=lambda c, group=name: code_text(group, c))  # fmt: skip
                 chosen = chosen[chosen[name].isin(wanted)] if wanted else chosen
-    return chosen
+    return chosen.drop(columns="size")
 
 
 def rescale_note(ratings: pd.DataFrame, cohort: str) -> None:
@@ -97,7 +99,7 @@ def columns() -> dict[str, object]:
         "speed": c.NumberColumn(t("col.speed"), format="%.3g", width=72),
         "ttft": c.NumberColumn(t("col.ttft"), format="%.3g", width=75),
         "status": c.TextColumn(t("col.status"), width=90),
-        "notes": c.MultiselectColumn(t("col.notes"), color="orange", options=[t("label.demo"), t("label.estimated")]),
+        "notes": c.MultiselectColumn(t("col.notes"), color="orange", options=table.note_options()),
         "eqr": c.NumberColumn(t("col.eqr"), format="%.3g", help=t("col.eqr_help"), width=90),
         "items": c.NumberColumn(t("col.items"), width=60),
         "why": c.TextColumn(t("col.why"), width=420),
@@ -140,14 +142,24 @@ def detail(row: pd.Series) -> None:
                                           i18n.interval(row["joules_per_success_low"], row["joules_per_success_high"])]),
             t("col.quality"): i18n.joined([i18n.number(row["quality"], 2),
                                            i18n.interval(row["quality_low"], row["quality_high"])]),
-            t("col.items"): i18n.count(row["n_items"]),
+            t("ratings.quality_class"): quality_class(row), t("col.items"): i18n.count(row["n_items"]),
             t("col.needed"): i18n.count(row["items_needed"]),
             t("col.scheme"): i18n.MISSING if pd.isna(row["scheme"]) else f"{row['scheme']} · {i18n.date(row['rated_at'])}",
         }, border="horizontal", width="content")  # fmt: skip
         if why := table.reasons(row["reasons"]):
             st.text("\n".join(f"• {words}" for words in why))
-        st.page_link("runs.py", label=t("overview.see_runs"), icon=":material/monitoring:",
-                     query_params={"configuration": row["configuration"]})  # fmt: skip
+        with st.container(horizontal=True):
+            st.page_link("model.py", label=t("ratings.see_model"), icon=":material/id_card:", query_params={
+                "cohort": row["cohort"], "configuration": row["configuration"], "task": row["task"]})  # fmt: skip
+            st.page_link("runs.py", label=t("overview.see_runs"), icon=":material/monitoring:",
+                         query_params={"configuration": row["configuration"]})  # fmt: skip
+
+
+def quality_class(row: pd.Series) -> str:
+    """The class of the mean quality, and whether too few items stand behind it."""
+    known = isinstance(row["quality_class"], str)
+    few = t("label.too_few") if known and table.too_few(row["reasons"]) else ""
+    return i18n.joined([row["quality_class"] if known else "", few])
 
 
 def pictures(rows: pd.DataFrame) -> None:
@@ -197,7 +209,7 @@ def part_figures(shot: Snapshot, cohort: str) -> None:
         "label": c.TextColumn(t("col.configuration"), pinned=True), "task": t("col.task"), "answers": t("col.answers"),
         "energy": c.NumberColumn(t("col.energy"), format="%.3g"), "quality": c.NumberColumn(t("col.quality"), format="%.2f"),
         "speed": c.NumberColumn(t("col.speed"), format="%.1f"), "ttft": c.NumberColumn(t("col.ttft"), format="%.3f"),
-        "notes": c.MultiselectColumn(t("col.notes"), color="orange", options=[t("label.demo"), t("label.estimated")]),
+        "notes": c.MultiselectColumn(t("col.notes"), color="orange", options=table.note_options()),
     })  # fmt: skip
 
 

@@ -27,13 +27,14 @@ def grade_svg(grade: str | None, *, provisional: bool = False) -> str:
     return _svg(88, shape, letter, (tip - 8) // 2, ink_on(fill) if known else NEUTRAL)
 
 
-def quality_svg(quality_class: str | None) -> str:
-    """A tile with the letter of the quality class; grey without one."""
+def quality_svg(quality_class: str | None, *, too_few: bool = False) -> str:
+    """A tile with the letter of the quality class; empty with a dashed rim where too few items stand behind it."""
     known = quality_class in GRADE_COLOURS
     letter = str(quality_class) if known else _NONE
-    fill = GRADE_COLOURS[letter] if known else "none"
-    shape = f'<rect x="2" y="2" width="40" height="{_HEIGHT - 4}" rx="8" fill="{fill}" stroke="{NEUTRAL}" stroke-width="2"/>'
-    return _svg(44, shape, letter, 22, ink_on(fill) if known else NEUTRAL)
+    fill = GRADE_COLOURS[letter] if known and not too_few else "none"
+    rim = f'stroke="{NEUTRAL}" stroke-width="2"' + (' stroke-dasharray="5 3"' if too_few else "")
+    shape = f'<rect x="2" y="2" width="40" height="{_HEIGHT - 4}" rx="8" fill="{fill}" {rim}/>'
+    return _svg(44, shape, letter, 22, NEUTRAL if fill == "none" else ink_on(fill))
 
 
 def data_uri(svg: str) -> str:

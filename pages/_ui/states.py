@@ -11,6 +11,7 @@ __all__ = ["empty", "show_error", "stale_note"]
 
 _START = "python start.py"
 _QUICKSTART = "python -m collector quickstart"
+_DEMONSTRATION = "python -m collector run docs/experiments/pocket.toml"
 
 
 def empty() -> None:
@@ -51,3 +52,6 @@ def _first_steps() -> None:
         st.markdown(t("state.empty_again"))
         st.code(_QUICKSTART, language="bash")
         st.caption(t("state.empty_demo"))
+        st.markdown(t("state.demo_only"))
+        st.code(_DEMONSTRATION, language="bash")
+        st.caption(t("state.demo_gives"))

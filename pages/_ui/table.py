@@ -11,17 +11,14 @@ from pages._ui import badge, i18n
 from pages._ui.i18n import code_text, interval, joined, percent, t
 
 __all__ = [
-    "default_task",
-    "shared_reasons",
-    "certainty",
-    "grade_range",
-    "labels",
-    "leaderboard",
-    "notes",
-    "reasons",
-    "schemes",
-    "shown",
-]
+    "SIZES", "certainty", "default_task", "grade_range", "labels", "leaderboard", "note_options", "notes", "reasons", "schemes",
+    "shared_reasons", "shown", "size_class", "too_few",
+]  # fmt: skip
+
+SIZES = ("under_1b", "1b_to_4b", "4b_to_10b", "from_10b")
+"""Classes of the number of parameters; each begins at its lower end."""
+_ENDS = (1e9, 4e9, 10e9)
+_FEW = ("too_few_items", "too_few_successes", "no_common_items")
 
 
 def labels(frame: pd.DataFrame) -> dict[str, str]:
@@ -57,6 +54,19 @@ def reasons(value: object) -> list[str]:
     return [str(entry.get(key) or entry["text"]) for entry in entries]
 
 
+def size_class(parameter_count: object) -> str | None:
+    """The class of :data:`SIZES`; None where the number of parameters is not known."""
+    if parameter_count is None or pd.isna(parameter_count):
+        return None
+    return SIZES[sum(float(parameter_count) >= end for end in _ENDS)]  # type: ignore[arg-type]
+
+
+def too_few(value: object) -> bool:
+    """Whether a rating row's reasons say that too few items stand behind its figures."""
+    entries = json.loads(value) if isinstance(value, str) else []
+    return any(entry["code"] in _FEW for entry in entries)
+
+
 def grade_range(low: object, high: object) -> str:
     """``C–D``, or one letter where both ends are the same."""
     if not isinstance(low, str) or not isinstance(high, str):
@@ -64,10 +74,16 @@ def grade_range(low: object, high: object) -> str:
     return low if low == high else f"{low}–{high}"
 
 
-def notes(demo: object, tier: object) -> list[str]:
-    """Labels that must stand beside a figure: a demonstration model, an estimated energy."""
+def notes(demo: object, tier: object, *, few: bool = False) -> list[str]:
+    """Labels that must stand beside a figure: a demonstration model, an estimated energy, too few items."""
     found = [t("label.demo")] if demo is True or demo == True else []  # noqa: E712 (a numpy bool)
-    return found + ([t("label.estimated")] if "estimated" in str(tier) else [])
+    found += [t("label.estimated")] if "estimated" in str(tier) else []
+    return found + ([t("label.too_few")] if few else [])
+
+
+def note_options() -> list[str]:
+    """Every label that :func:`notes` may give."""
+    return [t("label.demo"), t("label.estimated"), t("label.too_few")]
 
 
 def schemes(ratings: pd.DataFrame) -> list[str]:
@@ -111,6 +127,7 @@ def shown(rows: pd.DataFrame) -> pd.DataFrame:
     provisional = rows["status"] == "provisional"
     grade = rows["grade"].where(rows["grade"].notna(), None)
     low, high = rows["joules_per_success_low"], rows["joules_per_success_high"]
+    few = rows["reasons"].map(too_few)
     return pd.DataFrame(
         {
             "badge": [
@@ -121,13 +138,14 @@ def shown(rows: pd.DataFrame) -> pd.DataFrame:
             "joules": rows["joules_per_success"].map(_three),
             "joules_interval": [interval(a, b) for a, b in zip(low, high, strict=True)],
             "quality_badge": [
-                badge.data_uri(badge.quality_svg(q if isinstance(q, str) else None)) for q in rows["quality_class"]
+                badge.data_uri(badge.quality_svg(q if isinstance(q, str) else None, too_few=f))
+                for q, f in zip(rows["quality_class"], few, strict=True)
             ],
             "quality": rows["quality"].round(3),
             "speed": rows["decode_tokens_per_s"].map(_three),
             "ttft": rows["ttft_s"].map(_three),
             "status": [code_text("status", s) for s in rows["status"]],
-            "notes": [notes(d, e) for d, e in zip(rows["demo"], rows["energy_tier"], strict=True)],
+            "notes": [notes(d, e, few=f) for d, e, f in zip(rows["demo"], rows["energy_tier"], few, strict=True)],
             "eqr": rows["eqr_per_kj"].map(_three),
             "items": rows["n_items"].astype("Int64"),
             "why": [" ".join(reasons(r)) for r in rows["reasons"]],

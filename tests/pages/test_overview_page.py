@@ -39,8 +39,27 @@ def test_demonstration_and_estimate_are_labelled(sample: Path, app: Open) -> Non
 
 def test_measured_configurations_carry_no_such_label(sample: Path, app: Open) -> None:
     at = app(sample, cohort=GPU_COHORT)
-    assert not [notes for notes in at.dataframe[0].value["notes"] if len(notes)]
+    notes = dict(zip(at.dataframe[0].value["label"], at.dataframe[0].value["notes"], strict=True))
+    few = notes.pop("phi3:3.8b-mini-q4_0")
+    assert not [each for each in notes.values() if len(each)]
+    assert list(few) == [i18n.catalogue("en")["label.too_few"]], "a quality of few items does not look decided"
     assert not at.info
+
+
+def test_the_size_filter_knows_classes_of_parameters(sample: Path, app: Open) -> None:
+    at = app(sample, size=["4b_to_10b"], family=["gemma2", "phi3"], task="qa")
+    assert list(at.dataframe[0].value["label"]) == ["gemma2:9b-instruct-q4_K_M"]
+    at.get_by_key("size-en").set_value(["1b_to_4b"]).run()
+    assert at.query_params["size"] == "1b_to_4b"
+    assert list(at.dataframe[0].value["label"]) == ["phi3:3.8b-mini-q4_0"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "size"),
+    [(8_100_000, "under_1b"), (1e9, "1b_to_4b"), (3.9e9, "1b_to_4b"), (4e9, "4b_to_10b"), (10e9, "from_10b"), (None, None)],
+)
+def test_a_size_class_begins_at_its_lower_end(parameters: float | None, size: str | None) -> None:
+    assert table.size_class(parameters) == size
 
 
 def test_filters_come_from_the_address_and_go_into_it(sample: Path, app: Open) -> None:

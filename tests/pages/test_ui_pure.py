@@ -62,6 +62,12 @@ def test_better_letters_have_longer_arrows_and_provisional_a_dashed_rim() -> Non
     assert "dasharray" not in badge.grade_svg("C")
 
 
+def test_a_quality_class_of_few_items_is_not_painted() -> None:
+    assert theme.GRADE_COLOURS["B"] in badge.quality_svg("B")
+    assert theme.GRADE_COLOURS["B"] not in badge.quality_svg("B", too_few=True)
+    assert "dasharray" in badge.quality_svg("B", too_few=True)
+
+
 def test_class_chart_draws_intervals_on_the_class_scale() -> None:
     spec = charts.classes(ROWS, BOUNDS, WORDS).to_dict()
     marks = [layer["mark"]["type"] for layer in spec["layer"]]

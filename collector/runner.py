@@ -138,7 +138,7 @@ class _Night:
 
     def sensors(self) -> tuple[Capability, ...]:
         """What counts here: the embedded engine computes on the CPU, an idle GPU's energy is not what its answers cost."""
-        return tuple(c for c in self.sampler.capabilities if c.sensor != "nvml" or self.run.engine.name != "pocket")
+        return tuple(c for c in self.sampler.capabilities if c.scope != "gpu" or self.run.engine.name != "pocket")
 
     def bench(self) -> MeasuringBench:
         """The bench with the engine as it runs now."""

@@ -97,6 +97,11 @@ REASONS: Final[dict[str, Reason]] = {
         "pip install 'zeus[apple]'", "pip install 'zeus[apple]'",
     ),
     "zeus_no_device": Reason("Zeus finds no {what} that it can read here", "Zeus 在本机没有找到可读的{what_zh}"),
+    "zeus_no_emi": Reason(
+        "Zeus finds no CPU energy meter of Windows (EMI)", "Zeus 没有找到 Windows 的 CPU 电能计（EMI）",
+        "EMI needs Windows 11 on real hardware and a version of zeus after 0.16: pip install -U zeus",
+        "EMI 需要物理机上的 Windows 11，以及 0.16 之后的 zeus：pip install -U zeus",
+    ),
     "zeus_denied": Reason(
         "the system refuses Zeus the {what}: {error}", "系统不允许 Zeus 读取{what_zh}：{error}",
         "allow this user to read it, or run as a user who may", "请授予当前用户读取权限，或换用有权限的用户",

@@ -66,6 +66,8 @@ def _told(kind: str, error: BaseException) -> _Absent:
         return _Absent("denied", why("zeus_denied", what=what, what_zh=what_zh, error=error))
     if "NotSupported" in name:
         return _Absent("unsupported", why("zeus_unsupported", what=what, what_zh=what_zh, error=error))
+    if kind == "emi":  # versions that do not know EMI say the same as machines without it
+        return _Absent("missing", why("zeus_no_emi"))
     return _Absent("missing", why("zeus_no_device", what=what, what_zh=what_zh))
 
 

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.energy import request_energy
 from collector.telemetry import rapl
 from collector.telemetry.rapl import RaplSensor, WrappingCounter, find_zones
 from collector.telemetry.sensor import SensorOptions
+from collector.telemetry.types import EnergyResult, Sample
 from tests.collector.telemetry.telemetry_fakes import RANGE_UJ, SECOND, FakePowercap
 
 
@@ -148,3 +150,47 @@ def test_whatever_the_counter_shows_no_jump_is_larger_than_physics(readings: lis
         counter.add(raw, round(number * pause_s * SECOND))
         assert 0 <= counter.total_uj - before <= 2000e6 * pause_s + 1e6 + 1
         before = counter.total_uj
+
+
+def _window(powercap: FakePowercap, monkeypatch: pytest.MonkeyPatch, readings_uj: list[int]) -> EnergyResult:
+    """Energy of the middle of a series of readings that are a second apart."""
+    clock = iter(range(0, 1000 * SECOND, SECOND))
+    powercap.zone("intel-rapl:0", "package-0", readings_uj[0])
+    sensor = _sensor(powercap)
+    rows = sensor.probe()
+    monkeypatch.setattr(rapl.time, "monotonic_ns", lambda: next(clock))
+    samples = []
+    for number, value in enumerate(readings_uj):
+        powercap.zone("intel-rapl:0", "package-0", value)
+        samples.append(Sample(number * SECOND, **sensor.read(0), sampler_cpu_s=0.0))
+    return request_energy(samples, SECOND, (len(samples) - 2) * SECOND, rows, rate_hz=1)
+
+
+def test_an_answer_across_a_wrap_costs_what_it_costs(powercap: FakePowercap, monkeypatch: pytest.MonkeyPatch) -> None:
+    watts = 80_000_000
+    found = _window(powercap, monkeypatch, [(RANGE_UJ - 3 * watts + n * watts) % RANGE_UJ for n in range(8)])
+    assert found.energy_j == pytest.approx(5 * 80.0)
+    assert "counter_reset" not in found.flags
+
+
+def test_an_answer_across_a_reset_has_no_energy(powercap: FakePowercap, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = _window(powercap, monkeypatch, [10**11 + n * 80_000_000 if n < 4 else n * 80_000_000 for n in range(8)])
+    assert found.energy_j is None
+    assert found.flags == ("counter_reset",)
+
+
+def test_permission_that_is_taken_away_is_none_and_comes_back(powercap: FakePowercap, monkeypatch: pytest.MonkeyPatch) -> None:
+    powercap.zone("intel-rapl:0", "package-0", 1_000)
+    sensor = _sensor(powercap)
+    sensor.probe()
+    sensor.read(0)
+    original = Path.read_text
+
+    def refuse(self: Path, *arguments: str, **named: str) -> str:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert sensor.read(0) == {"cpu_energy_j": None}
+    monkeypatch.setattr(Path, "read_text", original)
+    powercap.zone("intel-rapl:0", "package-0", 3_000)
+    assert sensor.read(0)["cpu_energy_j"] == pytest.approx(0.002)

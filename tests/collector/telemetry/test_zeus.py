@@ -186,8 +186,8 @@ def test_one_counter_of_several_that_restarts_is_seen(install: Install) -> None:
 
 @pytest.mark.parametrize(
     ("error", "status", "code"),
-    [(PermissionError(13, "Access is denied"), "denied", "zeus_denied"), (ZeusCPUInitError("RAPL unavailable"), "missing", "zeus_no_device"),
-     (OSError("EMI"), "missing", "zeus_no_device")],
+    [(PermissionError(13, "Access is denied"), "denied", "zeus_denied"), (ZeusCPUInitError("RAPL unavailable"), "missing", "zeus_no_emi"),
+     (OSError("EMI"), "missing", "zeus_no_emi")],
 )  # fmt: skip
 def test_cpus_that_cannot_be_read(install: Install, error: Exception, status: str, code: str) -> None:
     install("emi", cpu=_emi(_Device(error)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
@@ -279,7 +280,9 @@ class OllamaClient:
 
     def _stream(self, request: ChatRequest, watch: Watch, reader: AnswerReader, status: list[int]) -> None:
         splitter = LineSplitter(watch.limits.max_line_bytes)
-        with self._http.stream("POST", "/api/chat", json=request.body()) as response:
+        asked = self._http.build_request("POST", "/api/chat", json=request.body())
+        # not through httpx.Client.send, whose work after the headers would delay the stamp of the first token
+        with closing(self._transport.handle_request(asked)) as response:
             status[0] = response.status_code
             if response.status_code != 200:
                 text = _read_error(response)

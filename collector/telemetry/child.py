@@ -206,7 +206,7 @@ def main() -> None:
     """Runs until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the collector's to handle
     config = json.loads(sys.argv[1])
-    granted = be_prompt()
+    granted = be_prompt(config["rate_hz"])
     options = SensorOptions(
         Path(config["sysfs"]), config["nvml_library"], config["watts_per_core"], config["meter"]
     )

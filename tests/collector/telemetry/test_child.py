@@ -152,6 +152,11 @@ def test_real_time_comes_with_a_limit_and_only_where_it_is_permitted(monkeypatch
     assert parameter.sched_priority == 1  # type: ignore[attr-defined]
     monkeypatch.setattr("collector.telemetry.priority.os.sched_setscheduler", _refuse)
     assert not _real_time()
+    monkeypatch.setattr("collector.telemetry.priority._real_time", lambda: pytest.fail("asked at a rate that would starve others"))
+    monkeypatch.setattr("collector.telemetry.priority.psutil.Process.nice", _refuse)
+    monkeypatch.setattr("collector.telemetry.priority._AUTOGROUP", Path("/nowhere/autogroup"))
+    monkeypatch.setattr("collector.telemetry.priority.platform.machine", lambda: "pdp11")
+    assert be_prompt(1000) == "nothing"
 
 
 def _refuse(*_arguments: object) -> None:

@@ -1,5 +1,6 @@
 """Gain and offset against a wall meter."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -264,3 +265,11 @@ def test_a_load_that_does_not_start(tmp_path: Path, capfd: pytest.CaptureFixture
     with pytest.raises(SensorError, match="did not start"):
         ProcessLoad("nvml GPU-0", "gpu", 1, {"PYTHONPATH": str(tmp_path)})
     assert "CUDA" in capfd.readouterr().err
+
+
+def test_the_record_of_the_sensors_keeps_the_calibration(store: Store) -> None:
+    (found,) = _calibrated_rows(GPU, gain=1.1, uncertainty=0.02)
+    with store.write() as writer:
+        writer.upsert("sensors", [{**found.row(), "machine_id": "m1", "campaign_id": "c1"}])
+    (kept,) = store.query("SELECT tier, calibrations FROM sensors").to_dict("records")
+    assert (kept["tier"], json.loads(kept["calibrations"])) == ("calibrated", [["GPU-0", 1.1, 0.02, 0.0]])

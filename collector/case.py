@@ -96,6 +96,7 @@ class _Case:
 
     def open(self, environment: dict[str, str] | None, source: str, cells: Sequence[Cell], *, fresh: bool) -> None:
         """Everything before the first answer."""
+        self.wake_sampler()
         wanted, row = prepare(self.bench, self.case, environment, source)
         self.tools.record.put(upsert("configurations", row))
         self.baselines = Baselines(wanted.configuration_id)
@@ -107,7 +108,10 @@ class _Case:
     def load(self, cause: str, *, fresh: bool) -> None:
         """Brings the model into memory of a machine that is as it should be."""
         conditions = self.tools.conditions
-        self.case_flags = conditions.before_load(self.bench, fresh=fresh)
+        if cause == "fault":  # the case goes on at the temperature that it has
+            conditions.wait_for_memory(self.bench, fresh=fresh)
+        else:
+            self.case_flags = conditions.before_load(self.bench, fresh=fresh)
         unloaded = conditions.unloaded(self.bench, self.case.model.tag, fresh=fresh)
         self.loaded, self.load_row = load_model(self.bench, self.loaded, cause, unloaded)
         if self.load_row:
@@ -160,10 +164,14 @@ class _Case:
 
     def begin(self, cell: Cell) -> None:
         """What the protocol wants before a round that is not the case's first: with ``per_run`` a new process."""
+        self.wake_sampler()
         if self.bench.experiment.restart == "per_run":
             self.reload("run", restart=True)
             self.warm_up([cell])
-        if not self.bench.sampler.alive:  # the answer it missed was flagged and is measured again
+
+    def wake_sampler(self) -> None:
+        """A sampler that died is started again; the answer it missed was flagged and is measured again."""
+        if not self.bench.sampler.alive:
             self.bench.sampler.restart()
             self.tools.record.event("sensor", "sampler_restarted")
             self.bench = self.tools.make_bench()

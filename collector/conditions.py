@@ -62,12 +62,7 @@ class Conditions:
             fresh: the engine was restarted or its models unloaded; else its memory need not be free.
         """
         protocol = bench.experiment.protocol
-        flags = []
-        idle_bytes = self.idle_vram_bytes if fresh else None
-        memory = wait_for_memory(bench.sampler, idle_bytes, protocol.value("memory_wait_s"))
-        if memory.reached is False:
-            flags.append("gpu_memory_held")
-            self._tell("gpu_memory_held", memory, 1 / _GIB, "GiB")
+        flags = list(self.wait_for_memory(bench, fresh=fresh))
         limit_s = protocol.value("cooldown_s")
         cooled = cool_down(bench.sampler, self.reference_c, protocol.value("cooldown_delta_c"), limit_s)
         if cooled.reached is False:
@@ -80,6 +75,15 @@ class Conditions:
         if bench.on_gpu and (pids := foreign_gpu_pids(bench.engine_pids)):
             self.record.event("note", "foreign_gpu_process", ", ".join(_named(pid) for pid in pids))
         return tuple(flags)
+
+    def wait_for_memory(self, bench: MeasuringBench, *, fresh: bool) -> tuple[str, ...]:
+        """Waits until GPU memory is back at its baseline; a model that may stay needs none."""
+        idle_bytes = self.idle_vram_bytes if fresh else None
+        memory = wait_for_memory(bench.sampler, idle_bytes, bench.experiment.protocol.value("memory_wait_s"))
+        if memory.reached is not False:
+            return ()
+        self._tell("gpu_memory_held", memory, 1 / _GIB, "GiB")
+        return ("gpu_memory_held",)
 
     def unloaded(self, bench: MeasuringBench, model: str, *, fresh: bool) -> Idle | None:
         """Idle power without a model: measured once per model, before its first load; None where it cannot be."""

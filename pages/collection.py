@@ -5,15 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import streamlit as st
 
-from db import FLAGS, StoreError, effect_of
-from pages._ui import charts, draw, i18n, states, urls
+from db import StoreError, effect_of
+from pages._ui import charts, collection_parts, draw, i18n, states, urls
 from pages._ui.data import Snapshot, snapshot
 from pages._ui.i18n import code_text, t
 from pages._ui.page import open_page
 
-REFRESH = timedelta(seconds=15)
+REFRESH = timedelta(seconds=30)
 SILENT = timedelta(minutes=10)
-MEANINGS = {flag.name: flag for flag in FLAGS}
 
 
 def campaign_choice(campaigns: pd.DataFrame) -> pd.Series:
@@ -25,17 +24,9 @@ def campaign_choice(campaigns: pd.DataFrame) -> pd.Series:
     return rows.loc[chosen or ids[0]]
 
 
-def estimate(campaign: pd.Series, progress: dict[str, int]) -> timedelta | None:
-    """Time the planned cells will still take at the pace so far; None before the first is through."""
-    through = progress["done"] + progress["failed"] + progress["skipped"]
-    last = campaign["heartbeat_at"]
-    if not through or not progress["planned"] or pd.isna(last):
-        return None
-    return timedelta(seconds=(last - campaign["started_at"]).total_seconds() / through * progress["planned"])
-
-
-def now(campaign: pd.Series, progress: dict[str, int]) -> None:
+def now(shot: Snapshot, campaign: pd.Series) -> None:
     """How far it is, when it will be through, and whether it still lives."""
+    progress = shot.ask("progress", campaign["campaign"])
     with st.grid(4, min_column_width=150):
         st.metric(t("col.status"), code_text("status", campaign["status"]), border=True, height="stretch")
         through = progress["done"] + progress["failed"] + progress["skipped"]
@@ -46,7 +37,7 @@ def now(campaign: pd.Series, progress: dict[str, int]) -> None:
             height="stretch",
         )
         if campaign["status"] == "running":
-            left = estimate(campaign, progress)
+            left = collection_parts.left(shot.frame("queue", campaign["campaign"]))
             st.metric(
                 t("collection.left"),
                 i18n.MISSING if left is None else i18n.duration(left),
@@ -70,13 +61,14 @@ def now(campaign: pd.Series, progress: dict[str, int]) -> None:
 
 @st.fragment(run_every=REFRESH)
 def live(path: str, campaign_id: str) -> None:
-    """The progress of a running campaign, read anew every few seconds."""
+    """What a running campaign does, read anew every half minute, so that looking disturbs it little."""
     try:
         shot = snapshot()
         if shot.path != path:
             return
         rows = shot.frame("campaigns").set_index("campaign", drop=False)
-        now(rows.loc[campaign_id], shot.ask("progress", campaign_id))
+        collection_parts.current(shot, campaign_id)
+        now(shot, rows.loc[campaign_id])
     except StoreError as error:
         states.show_error(error)
 
@@ -87,15 +79,21 @@ def cases(shot: Snapshot, campaign_id: str) -> None:
     if found.empty:
         return
     st.subheader(t("collection.cases_title"))
+    pace = shot.frame("queue", campaign_id)[["model", "task", "load", "each_s"]]
+    found = found.merge(pace, on=["model", "task", "load"], how="left")
     view = found.assign(
+        minutes=found["planned"] * found["each_s"] / 60,
         task=[code_text("task", c) for c in found["task"]], load=[code_text("load", c) for c in found["load"]],
         share=(found["cells"] - found["planned"]) / found["cells"],
-    )[["model", "task", "load", "share", "cells", "done", "failed", "skipped", "planned"]]  # fmt: skip
+    )[["model", "task", "load", "share", "cells", "done", "failed", "skipped", "planned", "minutes"]]  # fmt: skip
+    if not found["planned"].any():
+        view = view.drop(columns=["planned", "minutes"])
     c = st.column_config
-    st.dataframe(view, hide_index=True, key="cases", alt=t("collection.cases_title"), column_config={
+    st.dataframe(view, hide_index=True, key="cases", placeholder=i18n.MISSING, alt=t("collection.cases_title"), column_config={
         "model": c.TextColumn(t("col.model"), pinned=True), "task": t("col.task"), "load": t("col.load"),
         "share": c.ProgressColumn(t("collection.progress"), format="percent"), "cells": t("collection.cells"),
         "done": t("cell.done"), "failed": t("cell.failed"), "skipped": t("cell.skipped"), "planned": t("cell.planned"),
+        "minutes": c.NumberColumn(t("collection.minutes_left"), format="%.3g"),
     })  # fmt: skip
 
 
@@ -106,10 +104,8 @@ def faults(shot: Snapshot, campaign_id: str) -> None:
     if found.empty:
         st.markdown(t("collection.no_faults"))
         return
-    chinese = i18n.language() == "zh"
     view = pd.DataFrame({
-        "flag": found["flag"], "runs": found["runs"],
-        "meaning": [(MEANINGS[f].zh if chinese else MEANINGS[f].en) if f in MEANINGS else i18n.MISSING for f in found["flag"]],
+        "flag": found["flag"], "runs": found["runs"], "meaning": [collection_parts.meaning(f) for f in found["flag"]],
         "effect": [t("effect." + effect_of(f)) for f in found["flag"]],
         "last": found["last_at"], "detail": found["detail"],
         "example": [f"runs?run={run}" for run in found["example"]],
@@ -129,8 +125,10 @@ def events(shot: Snapshot, campaign_id: str) -> None:
         return
     st.subheader(t("collection.events_title"))
     c = st.column_config
-    st.dataframe(found.assign(kind=[code_text("event", k) for k in found["kind"]])[["at", "kind", "name", "detail"]],
-                 hide_index=True, key="events", alt=t("collection.events_title"), placeholder=i18n.MISSING, column_config={
+    named = [code_text("way", name) if kind == "restart" else code_text("event_name", name)
+             for kind, name in zip(found["kind"], found["name"], strict=True)]  # fmt: skip
+    view = found.assign(kind=[code_text("event", k) for k in found["kind"]], name=named)[["at", "kind", "name", "detail"]]
+    st.dataframe(view, hide_index=True, key="events", alt=t("collection.events_title"), placeholder=i18n.MISSING, column_config={
         "at": c.DatetimeColumn(t("col.at_utc"), format="YYYY-MM-DD HH:mm:ss"), "kind": t("col.kind"), "name": t("col.name"),
         "detail": c.TextColumn(t("col.detail"), width="large"),
     })  # fmt: skip
@@ -143,12 +141,15 @@ def sensors(shot: Snapshot, campaign_id: str) -> None:
     if found.empty:
         st.markdown(t("collection.no_sensors"))
         return
+    chinese = i18n.language() == "zh"
+    # told in both languages since schema 3; older campaigns have English only
+    reason, cure = (found[f"{name}_zh"].fillna(found[name]) if chinese else found[name] for name in ("reason", "cure"))
     icons = {"ok": "✓", "denied": "✕", "missing": "–", "unsupported": "–"}
     view = pd.DataFrame({
         "sensor": found["sensor"], "field": found["field"],
         "status": [f"{icons.get(s, '?')} {t('sensor.works') if s == 'ok' else code_text('status', s)}" for s in found["status"]],
         "tier": [code_text("tier", c) for c in found["tier"]], "scope": [code_text("scope", c) for c in found["scope"]],
-        "unit": found["unit"], "period": found["update_period_s"], "reason": found["reason"], "cure": found["cure"],
+        "unit": found["unit"], "period": found["update_period_s"], "reason": reason, "cure": cure,
         "source": found["source"],
     })  # fmt: skip
     c = st.column_config
@@ -158,9 +159,9 @@ def sensors(shot: Snapshot, campaign_id: str) -> None:
         "period": c.NumberColumn(t("col.period"), format="%.3g"), "reason": t("col.why"), "cure": t("col.cure"),
         "source": t("col.source"),
     })  # fmt: skip
-    for cure in dict.fromkeys(found.loc[found["status"] == "denied", "cure"].dropna()):
+    for words in dict.fromkeys(cure[found["status"] == "denied"].dropna()):
         st.caption(t("collection.cure"))
-        st.code(cure, language="bash", wrap_lines=True)
+        st.code(words, language="bash", wrap_lines=True)
 
 
 def history(campaigns: pd.DataFrame) -> None:
@@ -186,12 +187,20 @@ def history(campaigns: pd.DataFrame) -> None:
 shot = open_page("collection", needs="campaigns")
 campaigns = shot.frame("campaigns")
 campaign = campaign_choice(campaigns)
+chosen = campaign["campaign"]
 if campaign["status"] == "running":
-    live(shot.path, campaign["campaign"])
+    live(shot.path, chosen)
+    collection_parts.last_result(shot, campaigns)
 else:
-    now(campaign, shot.ask("progress", campaign["campaign"]))
-cases(shot, campaign["campaign"])
-faults(shot, campaign["campaign"])
-sensors(shot, campaign["campaign"])
-events(shot, campaign["campaign"])
+    now(shot, campaign)
+cases(shot, chosen)
+collection_parts.undone(shot, chosen)
+faults(shot, chosen)
+collection_parts.plans(shot)
+collection_parts.conditions(shot, chosen)
+collection_parts.books(shot, chosen)
+sensors(shot, chosen)
+collection_parts.calibration(shot, chosen)
+events(shot, chosen)
+collection_parts.disk(shot, campaigns, shot.ask("progress", chosen)["planned"])
 history(campaigns)

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from pages._ui import badge, charts, draw, effects, i18n, table, urls
+from pages._ui import badge, charts, charts_effects, draw, effects, i18n, table, urls
 from pages._ui.data import Snapshot
 from pages._ui.i18n import code_text, t
 from pages._ui.page import notices, open_page
@@ -64,6 +64,22 @@ def plane(rows: pd.DataFrame) -> None:
              "grade": t("col.grade")}  # fmt: skip
     draw.chart(charts.quality_energy(rows, words), "plane", alt=t("overview.plane_alt"))
     st.caption(t("overview.plane_caption"))
+
+
+def beats(found: pd.DataFrame, names: dict[str, str], chosen: list[str]) -> None:
+    """How surely each of the chosen takes less energy per success than each other."""
+    st.subheader(t("compare.beats_title"))
+    pairs = found[found["first"].isin(chosen) & found["second"].isin(chosen)].copy()
+    if pairs.empty:
+        st.markdown(t("compare.no_beats"))
+        return
+    pairs["place"] = pairs["first"].map({name: n for n, name in enumerate(chosen)})
+    pairs["shown"] = [i18n.percent(p) for p in pairs["probability"]]
+    pairs = pairs.assign(first=pairs["first"].map(names), second=pairs["second"].map(names)).sort_values("place", kind="stable")
+    words = {"first": t("compare.beats_first"), "second": t("compare.beats_second"), "probability": t("compare.beats_p")}
+    told = [t("compare.beats_pair", first=a, second=b, p=p) for a, b, p in zip(pairs["first"], pairs["second"], pairs["shown"], strict=True)]
+    draw.chart(charts_effects.matrix(pairs, words), "beats", alt=f"{t('compare.beats_alt')} {' '.join(told)}")
+    st.caption(t("compare.beats_caption"))
 
 
 def by_task(rows: pd.DataFrame) -> None:
@@ -133,5 +149,8 @@ else:
     notices(rows)
     cards(rows)
     plane(rows)
+    found = shot.frame("wins", cohort, ratings["scheme"].iloc[0])
+    order = [configuration for configuration in rows["configuration"] if configuration in chosen]
+    beats(found[found["task"] == task], names, order)
     by_task(mine.assign(label=mine["configuration"].map(names)))
 quantization(shot, chosen, figures)

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from db import FLAGS, effect_of
-from pages._ui import charts, draw, i18n, table, urls
+from pages._ui import charts, draw, i18n, runs_export, table, urls
 from pages._ui.data import Snapshot
 from pages._ui.i18n import code_text, t
 from pages._ui.page import notices, open_page
@@ -16,8 +16,8 @@ MOST_ROWS = 500
 MEANINGS = {flag.name: flag for flag in FLAGS}
 
 
-def find(shot: Snapshot) -> pd.DataFrame:
-    """The runs that match the filters, newest first."""
+def find(shot: Snapshot) -> tuple[dict[str, str | None], pd.DataFrame]:
+    """What was asked for, and the runs that match, newest first."""
     facets = shot.frame("facets")
     asked: dict[str, str | None] = {}
     with st.grid(4, min_column_width=170):
@@ -25,7 +25,7 @@ def find(shot: Snapshot) -> pd.DataFrame:
             values = list(facets.loc[facets["facet"] == name, "value"])
             words = flag_words if name == "flag" else lambda c, group=name: code_text(group, c)
             asked[name] = urls.choose(name, t(f"filter.{name}"), values, anything=t("filter.all"), show=words)
-    return shot.frame("runs", **asked, limit=MOST_ROWS)
+    return asked, shot.frame("runs", **asked, limit=MOST_ROWS)
 
 
 def meaning(name: str) -> str:
@@ -97,6 +97,12 @@ def figures(run: dict[str, Any]) -> None:
         st.metric(t("col.total"), i18n.seconds(run["total_s"]), border=True, height="stretch")
         st.metric(t("col.speed"), i18n.number(run["decode_tokens_per_s"]), border=True, height="stretch")
         st.metric(t("col.tokens"), i18n.count(run["output_tokens"]), border=True, height="stretch")
+    batch = "" if run["batch_size"] is None else t("runs.batch", n=i18n.count(run["batch_size"]))
+    cache = "" if run["cache_state"] is None else t("runs.cache", state=code_text("cache", run["cache_state"]))
+    thinking = "" if run["ttft_thinking_s"] is None else t(
+        "runs.thinking_first", thinking=i18n.seconds(run["ttft_thinking_s"]), answer=i18n.seconds(run["ttft_answer_s"]))  # fmt: skip
+    for note in filter(None, (thinking, batch, cache)):
+        st.caption(note)
 
 
 def flags(run: dict[str, Any]) -> None:
@@ -141,7 +147,16 @@ def traces(shot: Snapshot, run: dict[str, Any]) -> None:
         draw.chart(charts.tokens(run["chunk_t_s"], chars, phases, words, frame), "trace-tokens", alt=t("runs.tokens_alt"))
 
 
-def energy(run: dict[str, Any]) -> None:
+def wall(shot: Snapshot, run_id: str) -> None:
+    """What an imported wall meter says of the same answer."""
+    for _, row in shot.frame("wall_energy", run_id).iterrows():
+        spread = i18n.interval(row["wall_energy_low_j"], row["wall_energy_high_j"])
+        known = i18n.joined([i18n.quantity(row["wall_energy_j"], "J"), spread,
+                             "" if pd.isna(row["ratio"]) else t("runs.wall_ratio", ratio=i18n.number(row["ratio"]))])  # fmt: skip
+        st.text(t("runs.wall", meter=row["meter"], energy=known if known != i18n.MISSING else row["reason"]))
+
+
+def energy(shot: Snapshot, run: dict[str, Any]) -> None:
     """Where the energy figure comes from: tier, scope, interval, parts and every sensor's own figure."""
     st.subheader(t("runs.energy_title"))
     if run["energy_j"] is None:
@@ -159,6 +174,7 @@ def energy(run: dict[str, Any]) -> None:
         t("energy.baseline"): i18n.quantity(run["baseline_power_w"], "W"),
         t("energy.coverage"): i18n.joined([i18n.percent(run["sample_coverage"]), "" if run["sample_count"] is None else t("energy.samples", n=i18n.count(run["sample_count"]))]),
     }, border="horizontal", width="content")  # fmt: skip
+    wall(shot, run["run_id"])
     if run["energy_sources"]:
         st.caption(t("runs.sources"))
         st.dataframe(
@@ -194,14 +210,23 @@ def quality(shot: Snapshot, run: dict[str, Any]) -> None:
         t("quality.reason"): code_text("quality_reason", run["quality_reason"]),
     }, border="horizontal", width="content")  # fmt: skip
     scores = shot.frame("scores", run["run_id"])
-    if len(scores):
-        st.dataframe(
-            scores.drop(columns=["run_id"]),
-            hide_index=True,
-            alt=t("runs.scores_title"),
-            key="scores",
-            placeholder=i18n.MISSING,
-        )
+    if scores.empty:
+        return
+    c = st.column_config
+    view = pd.DataFrame({
+        "metric": [code_text("metric", m) for m in scores["metric"]],
+        "direction": [code_text("direction", d) for d in scores["direction"]],
+        "value": scores["value"], "raw": scores["raw"], "floor": scores["floor"], "checkpoint": scores["checkpoint"],
+        "reason": [None if pd.isna(r) else code_text("quality_reason", r) for r in scores["reason"]],
+    }).dropna(axis="columns", how="all")  # fmt: skip
+    st.dataframe(view, hide_index=True, alt=t("runs.scores_title"), key="scores", placeholder=i18n.MISSING, column_config={
+        "metric": c.TextColumn(t("runs.metric"), pinned=True), "direction": t("runs.direction"),
+        "value": c.NumberColumn(t("col.q"), format="%.2f"), "raw": c.NumberColumn(t("runs.raw_score"), format="%.3f"),
+        "floor": c.NumberColumn(t("runs.floor"), format="%.2f", help=t("runs.floor_help")),
+        "checkpoint": t("quality.checkpoint"), "reason": t("col.why"),
+    })  # fmt: skip
+    if scores["floor"].notna().any():
+        st.caption(t("runs.floor_help"))
 
 
 def show(shot: Snapshot, run: dict[str, Any]) -> None:
@@ -219,17 +244,18 @@ def show(shot: Snapshot, run: dict[str, Any]) -> None:
         texts(run)
         quality(shot, run)
     with right:
-        energy(run)
+        energy(shot, run)
     with st.expander(t("runs.raw")):
         st.json({"server": run["server_raw"], "options": run["options"], "quality": run["quality_detail"]}, expanded=1)
 
 
 shot = open_page("runs")
-found = find(shot)
+asked, found = find(shot)
 if found.empty:
     st.info(t("runs.none"), icon=":material/search_off:")
 else:
     listing(found)
+    runs_export.buttons(shot.path, asked)
 wanted = st.query_params.get("run")
 if wanted is None:
     st.caption(t("runs.select_hint"))

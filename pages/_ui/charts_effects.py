@@ -10,7 +10,7 @@ import pandas as pd
 
 from pages._ui.theme import GRADE_COLOURS, NEUTRAL, ink_on
 
-__all__ = ["heat", "intervals", "levels", "size"]
+__all__ = ["heat", "intervals", "levels", "matrix", "size"]
 
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross")
 _SIZES = "replace(format(datum.value, '.2~s'), 'G', ' B')"  # models are named by billions
@@ -136,6 +136,30 @@ def heat(frame: pd.DataFrame, words: Mapping[str, str]) -> alt.LayerChart:
     letters = base.mark_text(fontSize=18, fontWeight="bold", dy=-6).encode(text="letter:N", color=ink)
     below = base.mark_text(fontSize=11.5, dy=11).encode(text="index:N", color=ink)
     return alt.layer(cells, letters, below).properties(height=50 + 48 * max(1, len(labels)))
+
+
+def matrix(frame: pd.DataFrame, words: Mapping[str, str]) -> alt.LayerChart:
+    """P(row beats column) of every pair in words and colour: blue likely, orange unlikely, none even.
+
+    Args:
+        frame: ``first second probability shown`` in the order of the rows; columns are numbered like the rows, which have
+            room for their names.
+        words: ``first``, ``second`` axis titles, ``probability`` for the tooltip.
+    """
+    order = list(dict.fromkeys(frame["first"]))
+    number = {name: str(n) for n, name in enumerate(order, 1)}
+    rows = frame.assign(row=[f"{number[name]}  {name}" for name in frame["first"]], column=frame["second"].map(number))
+    scale = alt.Scale(domain=[0, 0.5, 1], range=["#E6550D", "#F4F4F4", "#3182BD"])
+    apart = alt.Scale(paddingInner=0.06, paddingOuter=0.03, domain=list(number.values()))
+    x = alt.X("column:N", title=words["second"], scale=apart, axis=alt.Axis(orient="top", labelAngle=0, ticks=False, domain=False))
+    y = alt.Y("row:N", title=None, sort=[f"{number[name]}  {name}" for name in order],
+              axis=alt.Axis(ticks=False, domain=False, labelLimit=230))  # fmt: skip
+    tooltip = [alt.Tooltip("first:N", title=words["first"]), alt.Tooltip("second:N", title=words["second"]),
+               alt.Tooltip("shown:N", title=words["probability"])]  # fmt: skip
+    base = alt.Chart(rows).encode(x=x, y=y, tooltip=tooltip)
+    cells = base.mark_rect(cornerRadius=6).encode(color=alt.Color("probability:Q", scale=scale, legend=None))
+    texts = base.mark_text(fontSize=14, fontWeight="bold").encode(text="shown:N", color=alt.value("#000000"))
+    return alt.layer(cells, texts).properties(height=60 + 44 * len(order))
 
 
 def levels(frame: pd.DataFrame, value: str, order: Sequence[str], words: Mapping[str, str], *,

@@ -8,9 +8,23 @@ import pandas as pd
 
 import rating
 from db import Store, effect_of, reader
+from pages._ui.collection_queries import (
+    calibrations,
+    closures,
+    conditions,
+    evaluations,
+    latest,
+    plans,
+    queue,
+    restarts,
+    undone,
+)  # fmt: skip
 from rating.factors import Factor
 
-__all__ = ["cell_states", "effects", "facets", "faults", "figures", "latest_schemes", "totals"]
+__all__ = [
+    "calibrations", "cell_states", "closures", "conditions", "effects", "evaluations", "facets", "faults", "figures", "latest",
+    "latest_schemes", "plans", "queue", "restarts", "totals", "undone", "wall_energy", "wins",
+]  # fmt: skip
 
 _CHANGES = ("energy_j", "energy_ratio", "quality", "x_ratio")
 _FIGURES = [f"{name}{end}" for name in _CHANGES for end in ("", "_low", "_high")]
@@ -96,6 +110,15 @@ FROM cells WHERE campaign_id = ? GROUP BY model, task, load ORDER BY min(positio
     )
 
 
+def wall_energy(store: Store, run_id: str) -> pd.DataFrame:
+    """What imported wall meters say of a run: ``meter wall_energy_j{,_low,_high} ratio reason``; joules, None with a reason."""
+    return store.query(
+        "SELECT meter, wall_energy_j, wall_energy_low_j, wall_energy_high_j, ratio, reason FROM v_wall_energy WHERE run_id = ?"
+        " ORDER BY meter",
+        [run_id],
+    )
+
+
 def latest_schemes(store: Store) -> pd.DataFrame:
     """The stored rating schemes, newest first."""
     return store.query("SELECT scheme, definition, hash, created_at FROM schemes ORDER BY created_at DESC, scheme")
@@ -113,6 +136,36 @@ def effects(store: Store, factor: Factor) -> pd.DataFrame:
     measurements = rating.measurements_of(columns, effect_of, rating.default_scheme().min_items).measurements
     found = pd.DataFrame([_flat(effect) for effect in rating.factor_effects(measurements, factor)], columns=_EFFECT)
     return found.astype(dict.fromkeys(_FIGURES, "float64"))
+
+
+def wins(store: Store, cohort: str, scheme: str) -> pd.DataFrame:
+    """P(first beats second), from the very draws behind the letters: ``task first second probability``.
+
+    Args:
+        store: where the answers are.
+        cohort: whose configurations.
+        scheme: name of the stored scheme; one that cannot be read is replaced by that of the code.
+    """
+    answers = reader.answers_for_rating(store)
+    used = _scheme(store, scheme)
+    columns = rating.columns_of(answers[answers["cohort"] == cohort])
+    measurements = rating.measurements_of(columns, effect_of, used.min_items).measurements
+    rows = [
+        (found.task, first, second, float(found.probability[i, j]))
+        for found in rating.wins(measurements, used)
+        for i, first in enumerate(found.configurations)
+        for j, second in enumerate(found.configurations)
+        if i != j
+    ]
+    return pd.DataFrame(rows, columns=["task", "first", "second", "probability"])
+
+
+def _scheme(store: Store, name: str) -> rating.Scheme:
+    stored = latest_schemes(store).set_index("scheme")["definition"]
+    try:
+        return rating.scheme_from_json(json.loads(stored[name])) if name in stored else rating.default_scheme()
+    except rating.SchemeError:
+        return rating.default_scheme()
 
 
 def _flat(effect: rating.Effect) -> dict[str, object]:

@@ -43,7 +43,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> Open:
 
     def open_page(path: Path, page: str | None = None, lang: str = "en", **query: str | list[str]) -> AppTest:
         monkeypatch.setenv("ENERGY_RATING_DB", str(path))
-        at = AppTest.from_file(str(ROUTER), default_timeout=30)
+        at = AppTest.from_file(str(ROUTER), default_timeout=180)
         at.query_params["lang"] = lang
         if page:
             at.run()

@@ -1,14 +1,17 @@
 """Compare, collection and method."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
 
 import rating
 from db import FLAGS, Store
-from pages._ui import i18n
-from tests.fakes.sample_store import LIVE, NIGHT, configuration_id
+from pages._ui import collection_queries, i18n, schedule
+from tests.fakes.sample_store import LIVE, NIGHT, NOW, configuration_id
 from tests.pages.conftest import Open, everything
 
-EN = i18n.catalogue("en")
+EN, ZH = i18n.catalogue("en"), i18n.catalogue("zh")
 
 
 def test_compare_starts_with_the_most_efficient(sample: Path, app: Open) -> None:
@@ -43,13 +46,76 @@ def test_collection_shows_a_running_campaign_and_its_silence(sample: Path, app: 
     at = app(sample, "collection.py")
     metrics = {metric.label: metric.value for metric in at.metric}
     assert metrics[EN["collection.cells"]] == "20 / 80"
-    assert metrics[EN["collection.left"]] == "3 hours"
+    assert metrics[EN["collection.left"]] == "20 minutes", "60 cells at one every 20 s"
     assert any(EN["collection.silent"].split("{")[0] in warning.value for warning in at.warning)
+
+
+def test_collection_says_what_is_measured_now_and_what_came_of_the_last(sample: Path, app: Open) -> None:
+    words = everything(app(sample, "collection.py"))
+    assert EN["collection.now"] in words
+    assert "llama3.2:3b-instruct-q4_K_M · Summary · medium" in words or "Knowledge QA" in words
+    assert EN["collection.last_title"] in words
+    assert "http_500 × 11" in words or "http_500 ×" in words
+
+
+def test_collection_of_a_campaign_that_ended_shows_its_books(own: Store, app: Open) -> None:
+    with own.write() as w:
+        w.insert("closures", [{
+            "closure_id": "c1", "campaign_id": NIGHT, "started_at": NOW, "ended_at": NOW, "scope": "gpu+cpu", "tier": "counter",
+            "total_j": 1000.0, "runs_j": 700.0, "loads_j": 150.0, "baselines_j": 100.0, "between_j": 52.0, "mismatch": mismatch,
+        } | {"closure_id": f"c{mismatch}"} for mismatch in (0.002, 0.05)])  # fmt: skip
+        w.insert("evaluations", [{
+            "evaluation_id": "e1", "campaign_id": NIGHT, "started_at": NOW, "duration_s": 120.0, "cpu_s": 200.0, "answers": 40,
+            "pairs": 90, "energy_j": 3500.0, "energy_tier": "counter", "energy_scope": "cpu",
+        }])  # fmt: skip
+        w.insert("calibrations", [{
+            "calibration_id": f"k{day}", "machine_id": "machine-1", "sensor": "rapl", "gain": 1.0 + day / 100,
+            "gain_half_width": 0.01, "offset_w": 3.0, "offset_half_width_w": 0.5, "covers": "device", "point_count": 6,
+            "meter": "wall", "points": [], "calibrated_at": NOW + timedelta(days=day),
+        } for day in (0, 2)])  # fmt: skip
+        w.execute("UPDATE cells SET state = 'skipped', reason = 'http_500, hang_mid' WHERE model LIKE 'gemma2%' AND campaign_id = ?", [NIGHT])
+        w.execute("UPDATE campaigns SET experiment_toml = '[schedule]\ncron = \"0 22 * * *\"\ntimezone = \"UTC\"\n'")
+    at = app(own.path, "collection.py", "zh", campaign=NIGHT)
+    assert not at.exception
+    tables = {name: table.value for table in at.dataframe for name in ("mismatch", "gain", "cron", "state") if name in table.value}
+    assert list(tables["mismatch"]["verdict"]) == [ZH["collection.closed"], ZH["collection.open"]]
+    assert list(tables["gain"]["gain"]) == [1.02], "only the calibration in force"
+    assert set(tables["cron"]["cron"]) == {"0 22 * * *"}
+    assert "gemma2:9b-instruct-q4_K_M" in [text.value for text in at.text], "the parked model is named"
+    assert "3.5\u00a0kJ" in everything(at)
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ('[schedule]\ncron = "0 22 * * *"\ntimezone = "Asia/Shanghai"\n', "2026-11-23T14:00:00+00:00"),
+        ('[schedule]\ncron = "30 1 * * *"\ntimezone = "UTC"\n', "2026-11-24T01:30:00+00:00"),
+    ],
+)
+def test_the_next_start_is_that_of_the_experiment(text: str, start: str) -> None:
+    plan = schedule.plan_of(text, datetime(2026, 11, 23, 6, tzinfo=UTC))
+    assert plan is not None
+    assert plan.next_start is not None
+    assert plan.next_start.astimezone(UTC).isoformat() == start
+
+
+@pytest.mark.parametrize("text", ["", "models = [", '[schedule]\ncron = "often"\n', '[schedule]\ncron = "0 2 * * *"\ntimezone = "Mars/X"\n'])
+def test_without_a_readable_plan_there_is_no_start(text: str) -> None:
+    assert schedule.plan_of(text, datetime(2026, 11, 23, 6, tzinfo=UTC)) is None
+
+
+def test_the_queue_takes_the_pace_of_the_case_then_of_the_model(own: Store) -> None:
+    with own.write() as w:
+        w.execute("UPDATE cells SET load = 'long' WHERE campaign_id = ? AND state = 'planned' AND position % 2 = 0", [LIVE])
+        w.execute("UPDATE runs SET started_at = started_at - INTERVAL 9 HOUR WHERE campaign_id = ? AND run_id < 'live-00010'", [LIVE])
+    found = collection_queries.queue(own, LIVE)
+    assert set(found["each_s"]) == {20.0}, "the pause between two nights is no pace"
+    assert found["planned"].sum() == 60
 
 
 def test_collection_names_faults_with_their_effect(sample: Path, app: Open) -> None:
     at = app(sample, "collection.py", campaign=NIGHT)
-    faults = next(table.value for table in at.dataframe if "meaning" in table.value)
+    faults = next(table.value for table in at.dataframe if "effect" in table.value)
     row = faults.set_index("flag").loc["http_500"]
     assert row["effect"] == EN["effect.left_out"]
     assert row["example"].startswith("runs?run=run-")

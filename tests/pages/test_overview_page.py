@@ -88,7 +88,7 @@ def test_switching_the_language_keeps_the_choice(sample: Path, app: Open) -> Non
 
 def test_browser_language_is_the_default(sample: Path, app: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENERGY_RATING_DB", str(sample))
-    at = AppTest.from_file(str(ROUTER), default_timeout=30)
+    at = AppTest.from_file(str(ROUTER), default_timeout=180)
     at.context = {"locale": "zh-CN"}
     assert at.run().title[0].value == i18n.catalogue("zh")["nav.overview"]
 

@@ -39,7 +39,9 @@ def test_first_visit_says_what_to_run(tmp_path: Path, walk: Walk, kind: str, lan
             assert at.dataframe, name
         else:
             assert words(lang, "state.empty_title") in everything(at), name
-            assert [code.value for code in at.code] == ["python start.py", "python -m collector quickstart"]
+            assert [code.value for code in at.code] == [
+                "python start.py", "python -m collector quickstart", "python -m collector run docs/experiments/pocket.toml",
+            ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("kind", "lang"), [("older", "en"), ("older", "zh"), ("newer", "en"), ("newer", "zh")])

@@ -1,12 +1,15 @@
 """The runs page: any run by link or filter, its traces, its flags in words, its text as text."""
 
+import csv
+import io
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
-from db import FLAGS, Store
-from pages._ui import i18n
-from tests.fakes.sample_store import HOSTILE, configuration_id
+from db import FLAGS, Store, reader
+from pages._ui import i18n, runs_export
+from tests.fakes.sample_store import HOSTILE, NOW, configuration_id
 from tests.pages.conftest import Open, everything
 
 
@@ -97,3 +100,47 @@ def test_a_run_with_one_sample_and_without_chunks_is_drawn(own: Store, app: Open
     at = app(own.path, "runs.py", run="run-00000")
     assert not at.exception
     assert len(at.get("vega_lite_chart")) == 3
+
+
+EVERYTHING: dict[str, str | None] = dict.fromkeys(
+    ("campaign", "configuration", "task", "load", "language", "status", "flag")
+)
+
+
+def test_the_parquet_of_the_runs_is_the_view_as_filtered(own: Store) -> None:
+    with own.write() as w:
+        w.execute("UPDATE runs SET output_text = '=1+1' WHERE run_id = 'run-00000'")
+    asked = EVERYTHING | {"task": "qa", "flag": "client_lag"}
+    runs = pyarrow.parquet.read_table(io.BytesIO(runs_export.as_parquet(runs_export.table(own, asked))))
+    assert runs.column_names == list(own.query("SELECT * FROM v_runs LIMIT 0").columns)
+    assert runs["run_id"].to_pylist() == list(reader.runs(own, task="qa", flag="client_lag", limit=10_000)["run_id"])
+    assert runs_export.table(own, EVERYTHING, limit=3).num_rows == 3
+    assert "=1+1" in runs_export.table(own, EVERYTHING)["output_text"].to_pylist(), "a file for programs is not changed"
+
+
+def test_the_csv_of_the_runs_is_safe_for_spreadsheets(own: Store) -> None:
+    with own.write() as w:
+        w.execute("UPDATE runs SET output_text = '=cmd|calc', prompt = '-3 \u4e00' WHERE run_id = 'run-00000'")
+    written = runs_export.as_csv(runs_export.table(own, EVERYTHING))
+    assert written.startswith(b"\xef\xbb\xbf")
+    rows = {row["run_id"]: row for row in csv.DictReader(io.StringIO(written.decode("utf-8-sig"), newline=""))}
+    assert (rows["run-00000"]["output_text"], rows["run-00000"]["prompt"]) == ("'=cmd|calc", "'-3 \u4e00")
+    assert rows["run-00000"]["ttft_thinking_s"] == "", "missing stays empty"
+    assert float(rows["run-00000"]["energy_j"]) > 0
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_what_is_special_about_a_run_is_said(own: Store, app: Open, lang: str) -> None:
+    with own.write() as w:
+        w.execute("UPDATE runs SET ttft_thinking_s = 0.05, batch_size = 4, batch_id = 'b', cache_state = 'cached' WHERE run_id = 'run-00000'")
+        w.insert("run_wall_energy", [{"run_id": "run-00000", "meter": "plug", "wall_energy_j": 99.0, "imported_at": NOW}])
+    at = app(own.path, "runs.py", lang, run="run-00000")
+    assert not at.exception
+    words, texts = everything(at), i18n.catalogue(lang)
+    assert texts["runs.batch"].format(n=4) in words
+    assert texts["cache.cached"] in words
+    assert texts["runs.thinking_first"].split("{")[0] in words
+    assert "plug" in words
+    assert "99\u00a0J" in words
+    scores = next(table.value for table in at.dataframe if "direction" in table.value)
+    assert set(scores["metric"]) == {texts["metric.bartscore"]}

@@ -76,7 +76,7 @@ def test_every_text_is_used() -> None:
     prefixes = set(re.findall(r"t\(f['\"]([a-z_]+\.[a-z_]*)\{", TEXT)) | {
         group + "." for group in re.findall(r'code_text\("([a-z_]+)"', TEXT)
     }
-    prefixes |= {"effect.", "filter.", "load.", "language.", "campaign.", "configuration."}
+    prefixes |= {"effect.", "filter.", "load.", "size.", "language.", "campaign.", "configuration."}
     unused = [key for key in EN if key not in literal and not key.startswith(tuple(prefixes))]
     unused = [key for key in unused if not key.endswith(".lead")]
     assert not unused

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Literal
 
 from collector import engines
 from collector.calibration import Device, factors
+from collector.disk import free_bytes, room_for_answers
+from collector.engines import Engine
+from collector.engines.install import find_models
+from collector.engines.others import gpu_strangers, residents
 from collector.errors import CollectorError
 from collector.experiment import Experiment
 from collector.fingerprint import machine_fingerprint
@@ -21,6 +24,7 @@ from collector.i18n import t
 from collector.ollama_client import OllamaClient
 from collector.ollama_types import ChatRequest, Limits
 from collector.ollama_wire import same_model
+from collector.plan import planned_answers
 from collector.pulling import missing_models
 from collector.quality.checkpoints import DEFAULTS, POCKET, download_hint, locate
 from collector.quality.sandbox import available, prove
@@ -88,7 +92,7 @@ def _models(client: OllamaClient, experiment: Experiment) -> Check:
             "models",
             "fail",
             t(f"missing: {', '.join(missing)}", f"缺少：{'、'.join(missing)}"),
-            f"ollama pull {' '.join(missing)}",
+            f"python -m collector pull {' '.join(missing)}",
         )
     return Check(
         "models", "ok", t(f"all {len(experiment.models)} models are there", f"{len(experiment.models)} 个模型均已就绪")
@@ -102,9 +106,9 @@ def _engine(experiment: Experiment | None) -> Iterator[Check]:
         yield Check("engine", "note", t("no Ollama found: the embedded engine's demonstration models are measured; they say nothing about real language models",
                                         "未发现 Ollama：将测量内置引擎的演示模型；其结果不代表真实语言模型"),
                     t("install Ollama from ollama.com, or set OLLAMA_HOST", "从 ollama.com 安装 Ollama，或设置 OLLAMA_HOST"))  # fmt: skip
-    way = experiment.engine.chosen_way if experiment else None
-    engine = engines.choose(kind, host, way, engines.log_folder())
-    yield Check("restart", "ok", t(f"way: {engine.way}", f"方式：{engine.way}"))
+    way, service = (experiment.engine.chosen_way, experiment.engine.service) if experiment else (None, None)
+    engine = engines.choose(kind, host, way, engines.log_folder(), service)
+    yield from _ways(engine.way, host, service)
     engine.start()
     try:
         with OllamaClient(engine.url) as client:
@@ -117,9 +121,35 @@ def _engine(experiment: Experiment | None) -> Iterator[Check]:
                 yield _answer(client, wanted[0])
                 client.unload(wanted[0])
             elif not wanted:
-                yield Check("models", "fail", t("the server has no model", "服务器没有模型"), "ollama pull llama3.2:3b")
+                yield Check("models", "fail", t("the server has no model", "服务器没有模型"), "python -m collector pull llama3.2:3b")
+            yield from _others(engine, wanted, allowed=bool(experiment and experiment.engine.unload_others))
     finally:
         engine.stop()
+
+
+def _ways(chosen: str, host: str | None, service: str | None) -> Iterator[Check]:
+    """Every way to restart an engine: the chosen one has to work, the others are named with what they lack."""
+    for way, found in engines.survey(host, service).items():
+        used = t(", used", "，将使用") if way == chosen else ""
+        outcome: Outcome = "ok" if found.status == "ok" else "fail" if used else "note"
+        cure = t(found.cure_en, found.cure_zh or found.cure_en) if found.cure_en else None
+        yield Check("restart", outcome, f'{way}{used}: {t(found.en, found.zh)}', cure)
+
+
+def _others(engine: Engine, wanted: list[str], *, allowed: bool) -> Iterator[Check]:
+    """What others hold in memory beside the engine."""
+    for one in residents(engine, wanted):
+        where = t("GPU memory", "显存") if one.on_gpu else t("memory", "内存")
+        text = t(f"another server holds {one.named()} in {where}", f"其他服务器在{where}中保有 {one.named()}")
+        if allowed:
+            yield Check("other models", "note", text + t("; it will be unloaded", "；测量前将卸载"))
+        else:
+            yield Check("other models", "fail" if one.on_gpu and engine.name != "pocket" else "note", text, t(
+                f"ollama stop {one.model}, or unload_others = true under [engine]",
+                f"运行 ollama stop {one.model}，或在 [engine] 中设置 unload_others = true",
+            ))  # fmt: skip
+    if names := gpu_strangers(engine):
+        yield Check("GPU processes", "note", ", ".join(names), t("end them before measuring", "测量前请先结束它们"))
 
 
 def _calibration(store: Store) -> dict[str, tuple[Factor, ...]]:
@@ -202,12 +232,30 @@ def _sandbox() -> Iterator[Check]:
     )
 
 
-def _store(store: Store) -> Iterator[Check]:
-    folder = next((p for p in (store.path.parent, *store.path.parent.parents) if p.exists()), Path("/"))
-    free = shutil.disk_usage(folder).free
+def _disk(store: Store, experiment: Experiment | None) -> Iterator[Check]:
+    """Room for the database and for models, and whether logs can be kept."""
+    folder, free = free_bytes(store.path.parent)
     low = free < _LOW_DISK_BYTES
-    yield Check("disk", "fail" if low else "ok", t(f"{free / 1e9:.1f} GB free at {folder}", f"{folder} 剩余 {free / 1e9:.1f} GB"),
-                t("free some space before measuring", "测量前请先清理空间") if low else None)  # fmt: skip
+    text = t(f"{free / 1e9:.1f} GB free at {folder}", f"{folder} 剩余 {free / 1e9:.1f} GB")
+    if experiment:
+        room = room_for_answers(store.path, planned_answers(experiment))
+        low, text = not room.fits, room.sentence()
+    yield Check("disk", "fail" if low else "ok", text, t("free some space before measuring", "测量前请先清理空间") if low else None)
+    models = find_models()
+    if models:
+        free = free_bytes(models)[1]
+        writable = os.access(models / "blobs", os.W_OK)
+        yield Check("model folder", "ok", t(f"{free / 1e9:.1f} GB free at {models}", f"{models} 剩余 {free / 1e9:.1f} GB") + (
+            "" if writable else t(" (read only: pulling is left to its own server)", "（只读：下载由其自己的服务器完成）")))  # fmt: skip
+    logs = engines.log_folder()
+    if os.access(free_bytes(logs)[0], os.W_OK):
+        yield Check("log folder", "ok", str(logs))
+    else:
+        yield Check("log folder", "fail", t(f"{logs} cannot be written", f"无法写入 {logs}"),
+                    t("make it writable for this user", "请让当前用户可以写入"))  # fmt: skip
+
+
+def _store(store: Store) -> Iterator[Check]:
     state = store.state()
     said = {
         "missing": t("will be made at the first measurement", "首次测量时创建"), "empty": t("empty", "空"),
@@ -222,7 +270,7 @@ def examine(store: Store, experiment: Experiment | None) -> Iterator[Check]:
     """Every check in turn; a check that cannot be made is itself a finding."""
     groups: list[tuple[str, Callable[[], Iterator[Check]]]] = [
         ("python", _python), ("engine", lambda: _engine(experiment)), ("sensors", lambda: _sensors(store, experiment)), ("quality", _quality),
-        ("sandbox", _sandbox), ("store", lambda: _store(store)),
+        ("sandbox", _sandbox), ("disk", lambda: _disk(store, experiment)), ("store", lambda: _store(store)),
     ]  # fmt: skip
     for name, group in groups:
         try:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from collector import engines
+from collector.disk import RUN_BYTES, room_for_answers
+from collector.engines.others import residents
 from collector.errors import CollectorError
 from collector.experiment import Experiment
 from collector.i18n import t
@@ -19,7 +21,6 @@ from db import Store
 __all__ = ["CaseEstimate", "Estimate", "estimate"]
 
 MIN_ITEMS = 30  # a letter needs so many different items of a task (the rating's default)
-_RUN_BYTES = 40_000  # database growth per answer, measured on stored campaigns at 10 Hz
 _RESTART_S = 5.0
 _WINDOW_S = 5.0  # at 100 ms of uncertainty per edge the timing part is then below 2 %
 # Without any measured answer of a model: a mid-size model on one GPU, about 40 tokens/s, cap half used.
@@ -131,14 +132,30 @@ def estimate(experiment: Experiment, source: str, store: Store) -> Estimate:
     planned = [_case(experiment, case, cases, store, notes) for case in cases]
     measured = all(c.seconds_from == "measured" for c in planned)
     cells = sum(c.answers for c in planned)
+    notes += _surroundings(experiment, store, cells, engine)
     basis = (
         t("from answers measured here", "依据本机已测回答")
         if measured
         else t("partly assumed: 40 tokens/s", "部分为假设：40 token/秒")
     )
     return Estimate(
-        experiment.name, cells, planned, sum(c.seconds for c in planned), cells * _RUN_BYTES, basis, engine, fit, notes
+        experiment.name, cells, planned, sum(c.seconds for c in planned), cells * RUN_BYTES, basis, engine, fit, notes
     )
+
+
+def _surroundings(experiment: Experiment, store: Store, cells: int, engine: str | None) -> list[str]:
+    """What stands in the way here and now: the disk, and models that others hold in memory."""
+    notes = []
+    room = room_for_answers(store.path, cells)
+    if not room.fits or room.low:
+        notes.append(room.sentence())
+    if engine == "ollama" and not experiment.engine.unload_others:
+        own = {model.tag for model in experiment.models}
+        names = ", ".join(one.named() for one in residents(None, []) if one.on_gpu and one.model not in own)
+        if names:
+            notes.append(t(f"Other servers hold models in GPU memory: {names}; stop them, or set unload_others = true under [engine]",
+                           f"其他服务器占用显存：{names}；请停止这些模型，或在 [engine] 中设置 unload_others = true"))  # fmt: skip
+    return notes
 
 
 def _case(experiment: Experiment, case: Case, cases: list[Case], store: Store, notes: list[str]) -> CaseEstimate:

@@ -60,7 +60,13 @@ class EngineTable(_Table):
     kind: Literal["auto", "ollama", "pocket"] = "auto"
     host: Name | None = None
     """``http://127.0.0.1:11434`` or ``127.0.0.1:11434``; None takes OLLAMA_HOST, then the default port."""
-    way: Literal["auto", "own_child", "attached", "pocket_child"] = "auto"
+    way: Literal[
+        "auto", "own_child", "attached", "systemd", "docker", "brew", "macos_app", "windows_app", "pocket_child"
+    ] = "auto"
+    service: Name | None = None
+    """Name of the systemd unit, container or brew service that is restarted; None is ``ollama``."""
+    unload_others: bool = False
+    """Whether models that other Ollama servers of this machine hold in memory may be unloaded."""
 
     @property
     def chosen_way(self) -> str | None:

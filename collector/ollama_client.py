@@ -8,7 +8,7 @@ whether or not its other endpoints go on answering. Closing the connection makes
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from types import TracebackType
@@ -219,7 +219,7 @@ class OllamaClient:
             self.unload(name)
         return all(self.wait_unloaded(name, max(0.0, limit - time.monotonic())) for name in names)
 
-    def pull(self, model: str) -> Iterator[PullProgress]:
+    def pull(self, model: str) -> Generator[PullProgress]:
         """Downloads a model; a download that broke off goes on where it was.
 
         Raises:
@@ -347,8 +347,8 @@ class OllamaClient:
     def _refuse(self, response: httpx.Response, path: str, model: str | None) -> None:
         text = _read_error(response)
         if response.status_code == 404 and model is not None:
-            raise ModelMissing(f"{self.url} has no model {model!r}; get it with: ollama pull {model}",
-                               f"{self.url} 没有模型 {model!r}；请运行：ollama pull {model}")  # fmt: skip
+            raise ModelMissing(f"{self.url} has no model {model!r}; get it with: python -m collector pull {model}",
+                               f"{self.url} 没有模型 {model!r}；请运行：python -m collector pull {model}")  # fmt: skip
         raise EngineError(f"{self.url}{path} answered {response.status_code}: {text}",
                           f"{self.url}{path} 返回 {response.status_code}：{text}")  # fmt: skip
 

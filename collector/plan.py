@@ -13,7 +13,7 @@ from collector.errors import ExperimentError
 from collector.experiment import Experiment, ModelEntry
 from collector.suite import Item, Suite, load_suite, token_estimate
 
-__all__ = ["Case", "Cell", "build_cases", "check_context", "experiment_suite", "nonce"]
+__all__ = ["Case", "Cell", "build_cases", "check_context", "experiment_suite", "nonce", "planned_answers"]
 
 # Room for the nonce line and the chat template's own marks, which the estimate of an item's text does not hold.
 _TEMPLATE_TOKENS = 64
@@ -84,6 +84,15 @@ def build_cases(experiment: Experiment, suite: Suite) -> list[Case]:
                 if cells:
                     cases.append(Case(model, task, load, tuple(cells)))
     return cases
+
+
+def planned_answers(experiment: Experiment, source: str = "experiment") -> int:
+    """How many answers an experiment asks for.
+
+    Raises:
+        ExperimentError, ItemError: as :func:`experiment_suite`.
+    """
+    return sum(len(case.cells) for case in build_cases(experiment, experiment_suite(experiment, source)))
 
 
 def check_context(experiment: Experiment, items: Sequence[Item], num_ctx: int, source: str) -> None:

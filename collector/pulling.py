@@ -2,24 +2,58 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
+from collector import engines
+from collector.disk import free_bytes
+from collector.engines import Engine
+from collector.engines.attached import Attached
+from collector.engines.install import find_models
 from collector.errors import EngineError
 from collector.ollama_client import OllamaClient
 from collector.ollama_types import PullProgress
 from collector.ollama_wire import same_model
 
-__all__ = ["missing_models", "pull_models"]
+__all__ = ["PullFailed", "engine_for_pulling", "missing_models", "pull_models"]
 
-_SPARE_BYTES = 1_000_000_000  # the server verifies and unpacks beside the download
+_SPARE_BYTES: Final = 1_000_000_000  # the server verifies and unpacks beside the download
+_FULL: Final = ("no space left on device", "not enough space on the disk", "disk quota exceeded")
+
+
+class PullFailed(EngineError):
+    """A model could not be got; ``fault`` is its name in the events: ``disk_full`` or ``pull_failed``."""
+
+    def __init__(self, fault: str, en: str, zh: str) -> None:
+        super().__init__(en, zh)
+        self.fault = fault
 
 
 def missing_models(client: OllamaClient, tags: Sequence[str]) -> list[str]:
     """The tags that the server does not have, in order."""
     have = [model.name for model in client.tags()]
     return [tag for tag in tags if not any(same_model(name, tag) for name in have)]
+
+
+def engine_for_pulling(host: str | None) -> Engine:
+    """The server that gets the models, not yet started: a child of ours, else the one that answers.
+
+    A child writes as this user. Where the model folder belongs to a service, only its own server may write there.
+
+    Raises:
+        EngineError: there is no Ollama here.
+        UsageError: no such address.
+    """
+    engine = engines.choose("ollama", host, None, engines.log_folder())
+    folder = find_models() if engine.own else None
+    if folder is not None and not os.access(folder / "blobs", os.W_OK):
+        owner = Attached(host)
+        if owner.alive():
+            return owner
+    return engine
 
 
 class _Layers:
@@ -33,26 +67,39 @@ class _Layers:
         """Refuses to go on when the disk cannot hold what is left.
 
         Raises:
-            EngineError: naming the folder and how much is missing.
+            PullFailed: naming the folder and how much is missing.
         """
         if line.digest is None or line.total_bytes is None:
             return
         self._left[line.digest] = line.total_bytes - (line.completed_bytes or 0)
         if self._folder is None:
             return
-        need, free = sum(self._left.values()) + _SPARE_BYTES, shutil.disk_usage(self._folder).free
+        need, free = sum(self._left.values()) + _SPARE_BYTES, free_bytes(self._folder)[1]
         if need > free:
             short = (need - free) / 1e9
-            raise EngineError(
+            raise PullFailed(
+                "disk_full",
                 f"{tag} does not fit on the disk of {self._folder}: {short:.1f} GB are missing; free some space and pull again.",
                 f"{self._folder} 所在磁盘放不下 {tag}：还差 {short:.1f} GB；请清理空间后重新下载。",
             )
+
+
+def _pull_failed(tag: str, folder: Path | None, error: EngineError) -> PullFailed:
+    """The sentence for what the server said."""
+    if any(words in error.en.lower() for words in _FULL):
+        where, where_zh = (f" of {folder}", f" {folder} 所在") if folder else (" of the server", "服务器")
+        return PullFailed("disk_full", f"the disk{where} is full while pulling {tag} ({error.en}); free some space and pull again.",
+                          f"下载 {tag} 时{where_zh}磁盘已满（{error.zh}）；请清理空间后重新下载。")  # fmt: skip
+    return PullFailed("pull_failed", f"{tag} could not be pulled: {error.en}", f"无法下载 {tag}：{error.zh}")
 
 
 def pull_models(
     client: OllamaClient, tags: Sequence[str], folder: Path | None, on_progress: Callable[[str, PullProgress], None]
 ) -> None:
     """Downloads models one after the other; one that broke off goes on where it was.
+
+    The size of a model is told layer by layer once the download has begun: the disk is looked at with every line.
+    Where it cannot hold the rest the download is ended there and then, and what came of it stays for the next try.
 
     Args:
         client: the server that shall have them.
@@ -61,10 +108,17 @@ def pull_models(
         on_progress: told every line with its tag.
 
     Raises:
-        EngineError: no such model, no network, the disk is full, or the server fell silent.
+        PullFailed: no such model, no network, the disk is full, or the server fell silent.
     """
     for tag in tags:
         layers = _Layers(folder)
-        for line in client.pull(tag):
-            layers.check(tag, line)
-            on_progress(tag, line)
+        # closed at once: the server goes on pulling for as long as somebody listens
+        with contextlib.closing(client.pull(tag)) as lines:
+            try:
+                for line in lines:
+                    layers.check(tag, line)
+                    on_progress(tag, line)
+            except PullFailed:
+                raise
+            except EngineError as error:
+                raise _pull_failed(tag, folder, error) from error

@@ -54,8 +54,8 @@ def quickstart_experiment() -> Experiment:
         tags = _smallest(client)
     if not tags:
         raise EngineError(
-            f"The Ollama server at {found.url} has no model that can complete text; get one with: ollama pull llama3.2:3b",
-            f"Ollama 服务器 {found.url} 没有可生成文本的模型；请先运行：ollama pull llama3.2:3b",
+            f"The Ollama server at {found.url} has no model that can complete text; get one with: python -m collector pull llama3.2:3b",
+            f"Ollama 服务器 {found.url} 没有可生成文本的模型；请先运行：python -m collector pull llama3.2:3b",
         )
     settings |= {"engine": {"kind": "ollama", "host": found.url}, "models": tags, "generation": {"num_ctx": 2048}}
     return parse_experiment(settings, t("quickstart", "快速开始"))

@@ -79,7 +79,8 @@ def _pending(store: Store, campaign_id: str, cases: Sequence[Case]) -> _Work:
 def _facts(run: Session) -> dict[str, Any]:
     return {
         "machine_id": run.fingerprint.machine_id, "engine": run.engine.name, "engine_version": run.version,
-        "engine_environment": run.engine.environment(), "restart_way": f"{run.experiment.restart} by {run.engine.way}",
+        "engine_environment": run.engine.environment(), "engine_environment_reason": run.engine.environment_reason(),
+        "restart_way": f"{run.experiment.restart} by {run.engine.way}",
     }  # fmt: skip
 
 
@@ -269,8 +270,10 @@ def run_experiment(
         try:
             run.start_engine()
             run.check_models()
+            run.clear_others()
             store.ensure()
             Record(store, engines.log_folder()).recover()  # before the cells are looked at: it may hold their answers
+            run.check_disk()
             campaign = _open(run, again)
             if campaign.status == "finished":
                 return CampaignReport(campaign.campaign_id, "already_finished")
@@ -290,6 +293,10 @@ def _night(run: Session, campaign: Campaign, sampler: Sampler, progress: Progres
         Breaker(int(run.experiment.protocol.value("park_after"))), Ledger(sampler, ()),
     )  # fmt: skip
     night.ledger.capabilities = night.sensors()
+    run.keep(record, night.trouble)
+    for case in run.cases:
+        if case.model.tag in run.unavailable:
+            night.breaker.park(case.model_key)
     known = run.store.query("SELECT reference_temperature_c AS c FROM campaigns WHERE campaign_id = ? AND c IS NOT NULL",
                             [campaign.campaign_id])  # fmt: skip
     conditions.begin(sampler, campaign.campaign_id, None if known.empty else float(known.c[0]))

@@ -10,14 +10,13 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as Bar
 
-from collector import engines
 from collector.engines.install import find_models
 from collector.errors import UsageError
 from collector.experiment import load_experiment
 from collector.i18n import t
 from collector.ollama_client import OllamaClient
 from collector.ollama_types import PullProgress
-from collector.pulling import missing_models, pull_models
+from collector.pulling import engine_for_pulling, missing_models, pull_models
 
 __all__ = ["PullDisplay", "register"]
 
@@ -92,12 +91,12 @@ def _pull(options: argparse.Namespace) -> int:
             )
         )
         return 0
-    engine = engines.choose("ollama", host, None, engines.log_folder())
+    engine = engine_for_pulling(host)
     engine.start()
     try:
         with OllamaClient(engine.url) as client, PullDisplay() as display:
             missing = missing_models(client, tags)
-            pull_models(client, missing, find_models() if engine.can_restart else None, display)
+            pull_models(client, missing, find_models() if engine.own else None, display)
     finally:
         engine.stop()
     there = len(tags) - len(missing)

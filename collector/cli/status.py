@@ -27,7 +27,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def _parked(store: Store, campaign_id: str) -> list[str]:
     """What the circuit breaker left, in its own words."""
-    rows = store.query("SELECT detail FROM events WHERE campaign_id = ? AND name = 'parked' ORDER BY \"at\"", [campaign_id])
+    rows = store.query(
+        "SELECT detail FROM events WHERE campaign_id = ? AND name = 'parked' ORDER BY \"at\"", [campaign_id]
+    )
     return [str(text) for text in rows.detail]
 
 
@@ -39,8 +41,12 @@ def _status(options: argparse.Namespace) -> int:
         campaigns = None
     found = []
     for row in [] if campaigns is None else campaigns.to_dict("records"):
-        faults = store.query("SELECT fault, count(*) AS n FROM runs WHERE campaign_id = ? AND fault IS NOT NULL GROUP BY fault ORDER BY n DESC",
-                             [row["campaign_id"]])  # fmt: skip
+        # what happened to an answer stands with the answer, what happened between answers only in the events
+        faults = store.query(
+            "SELECT fault, count(*) AS n FROM (SELECT fault FROM runs WHERE campaign_id = $1 AND fault IS NOT NULL"
+            " UNION ALL SELECT name FROM events WHERE campaign_id = $1 AND kind = 'fault' AND run_id IS NULL AND name <> 'parked')"
+            " GROUP BY fault ORDER BY n DESC, fault", [row["campaign_id"]],
+        )  # fmt: skip
         found.append({
             "campaign": row["campaign_id"], "status": row["status"], "engine": row["engine"],
             "engine_version": row["engine_version"], "started_at": f"{row['started_at']:%Y-%m-%d %H:%M:%S}Z",

@@ -17,10 +17,11 @@ _KEPT_HEAD: Final = 1 / 4  # how the server was configured stands first, why it 
 
 
 class Incident(NamedTuple):
-    """Something that happened: its name in the events, and what was seen."""
+    """Something that happened: its name in the events, what was seen, and of which kind it is."""
 
     name: str
     detail: str
+    kind: Literal["fault", "note"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,9 @@ class Notes:
     incidents: list[Incident] = field(default_factory=list)
     lives: list[Life] = field(default_factory=list)
 
-    def incident(self, name: str, detail: str) -> None:
+    def incident(self, name: str, detail: str, kind: Literal["fault", "note"] = "fault") -> None:
         """Notes something that happened."""
-        self.incidents.append(Incident(name, detail))
+        self.incidents.append(Incident(name, detail, kind))
 
     def take(self) -> tuple[list[Incident], list[Life]]:
         """Everything that was noted; it is forgotten here."""

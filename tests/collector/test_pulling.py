@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from collector import pulling
 from collector.errors import EngineError
 from collector.ollama_types import PullProgress
 from collector.pulling import missing_models, pull_models
@@ -47,7 +46,7 @@ def test_every_line_is_told(tmp_path: Path) -> None:
 def test_a_model_that_does_not_fit_the_disk_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, fits: bool
 ) -> None:
-    monkeypatch.setattr(pulling.shutil, "disk_usage", lambda _folder: type("Usage", (), {"free": free})())
+    monkeypatch.setattr("collector.disk.shutil.disk_usage", lambda _folder: type("Usage", (), {"free": free})())
     server = _Server(LAYER)
     if fits:
         pull_models(server, ["a"], tmp_path, lambda *_: None)

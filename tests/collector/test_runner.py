@@ -183,7 +183,7 @@ class TestCampaign:
         assert list(answered.model) == ["tiny:f16"]
 
     def test_a_missing_model_is_named_with_the_cure_before_anything_is_written(self, store: Store) -> None:
-        with pocket_process() as (url, _), pytest.raises(ModelMissing, match=r"nope:1b.*ollama pull nope:1b"):
+        with pocket_process() as (url, _), pytest.raises(ModelMissing, match=r"nope:1b.*collector pull trial\.toml"):
             run_experiment(store, _experiment(url, models=["nope:1b"]), "trial.toml")
         assert store.state() == "missing"
 

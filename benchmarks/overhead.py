@@ -93,7 +93,7 @@ class Clock:
 
 
 def slice_of(options: argparse.Namespace) -> Experiment:
-    """The experiment: some items of every task and load, answers of seconds."""
+    """The experiment: some items of every task and load."""
     return parse_experiment({
         "name": "overhead", "engine": "pocket", "models": list(options.models), "restart": "per_case",
         "tasks": options.tasks, "loads": options.loads, "languages": ["en", "zh"], "items_per_cell": options.items,
@@ -162,6 +162,9 @@ def line(experiment: Experiment, store: Store, report: CampaignReport, clock: Cl
         "ratings": clock.calls["rating"], "writes_s": round(spent["writes"], 1), "writes": clock.calls["writes"],
         "requests_beside_work_s": round(clock.requests_s - clock.prefill_s - clock.decode_s, 1),
         "overhead": round((net_s - spent.get("scoring", 0.0)) / work_s, 3), "goal": _GOAL,
+        "rating_s_per_case": round(spent["rating"] / clock.calls["rating"], 2),
+        "write_s_per_answer": round(spent["writes"] / max(1, answers), 3),
+        "engine_work_s_per_answer": round(work_s / max(1, answers), 3),
         "wall_per_work": round(wall_s / work_s, 2), "guide": guide_s(clock, answers),
         "cores": os.cpu_count(), "load_average": round(psutil.getloadavg()[0], 1), "problems": report.problems,
     }  # fmt: skip
@@ -171,7 +174,7 @@ def main() -> None:
     """Prints the line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=MODELS)
-    parser.add_argument("--tasks", nargs="+", default=["qa", "summary"])
+    parser.add_argument("--tasks", nargs="+", default=["qa"])
     parser.add_argument("--loads", nargs="+", default=["medium", "long"])
     parser.add_argument("--items", type=int, default=3, help="per task, load and language")
     parser.add_argument("--repeats", type=int, default=3)

@@ -39,11 +39,29 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     device_help = t("where to compute (default: CUDA where it works)", "计算设备（默认：可用时用 CUDA）")
     add("--device", metavar="cpu|cuda", help=device_help)
     add("--rescore", action="store_true", help=t("score again what has a quality", "对已有质量分的回答重新评分"))
+    more = parser.add_argument_group(t("optional scorers, shown beside the quality", "可选评分器，与质量分并列显示")).add_argument
+    more("--with", nargs="+", dest="extras", choices=("bert-score", "minicheck", "judge"), metavar="bert-score|minicheck|judge",
+         help=t("run these over the answers instead", "改为对回答运行这些评分器"))  # fmt: skip
+    more("--judge-model", metavar="TAG", help=t("Ollama model that judges; never one of the measured", "担任评审的 Ollama 模型，不评自己的回答"))
+    more("--judge-host", metavar="URL", help=t("Ollama server of judge and minicheck", "评审所用的 Ollama 地址"))
     parser.add_argument("--no-rating", action="store_true", help=t("do not renew the ratings", "不更新评级"))
     parser.set_defaults(func=_score)
 
 
+def _extras(options: argparse.Namespace) -> int:
+    from collector.quality.extra import ExtraOptions
+    from collector.quality.extra.run import run_extras
+
+    told = ExtraOptions(model=options.judge_model, host=options.judge_host, device=options.device)
+    for name, counts in run_extras(open_store(options), options.campaign, options.extras, told).items():
+        parts = ", ".join(f"{count} × {what}" for what, count in counts.most_common())
+        print(f"{name}: {parts or t('nothing is waiting', '没有等待评分的回答')}")
+    return 0
+
+
 def _score(options: argparse.Namespace) -> int:
+    if options.extras:
+        return _extras(options)
     # Imported here, so that help and other commands do not wait for the scorer's libraries.
     from collector.quality.score import score_campaign
 
@@ -100,6 +118,11 @@ def _lines(summary: Summary, where: str) -> list[str]:
         lines.append(f"    {count} × {name}: {meanings[name][place]}")
     for language, label in sorted(summary.checkpoints.items()):
         lines.append(t(f"    {language} judged by {label}", f"    {language} 由 {label} 评判"))
+    joules = [booking.energy_j for booking in summary.bookings if booking.energy_j is not None]
+    if joules:
+        tiers = ", ".join(sorted({booking.tier for booking in summary.bookings if booking.tier}))
+        lines.append(t(f"    scoring itself took {sum(joules):.0f} J ({tiers}), booked apart from the models",
+                       f"    评分本身耗能 {sum(joules):.0f} J（{tiers}），与模型能耗分开记账"))  # fmt: skip
     lines += _cures(summary, where)
     return lines
 

@@ -11,6 +11,7 @@ from collector.cli.balance import balance_lines
 from collector.cli.common import add_db, open_store
 from collector.errors import UsageError
 from collector.i18n import t
+from collector.quality.evaluation import evaluation_line
 from db import Store
 
 __all__ = ["register"]
@@ -66,5 +67,7 @@ def _show(options: argparse.Namespace) -> int:
     print("# " + ", ".join(f"{name} {version}" for name, version in packages.items()))
     for line in balance_lines(store, row.campaign_id):
         print("# " + line)
+    if scoring := evaluation_line(store, row.campaign_id):
+        print("# " + scoring)
     print(row.experiment_toml, end="")
     return 0

@@ -8,6 +8,7 @@ import json
 from collector.cli.balance import balance, balance_lines
 from collector.cli.common import add_db, open_store
 from collector.i18n import t
+from collector.quality.evaluation import evaluation_line, evaluations_of
 from db import Store, StoreMissing, reader
 
 __all__ = ["register"]
@@ -54,6 +55,7 @@ def _status(options: argparse.Namespace) -> int:
             "faults": {str(f): int(n) for f, n in zip(faults.fault, faults.n, strict=True)},
             "parked": _parked(store, row["campaign_id"]), "energy_balance": balance(store, row["campaign_id"]),
             "note": row["note"] if isinstance(row["note"], str) else None,
+            "scoring": evaluations_of(store, row["campaign_id"]),
         })  # fmt: skip
     if options.json:
         print(json.dumps(found, ensure_ascii=False, indent=2, default=str))
@@ -70,6 +72,8 @@ def _status(options: argparse.Namespace) -> int:
             print(f"    {name} × {n}")
         for line in [*entry["parked"], *balance_lines(store, entry["campaign"])]:
             print(f"    {line}")
+        if scoring := evaluation_line(store, entry["campaign"]):
+            print(f"    {scoring}")
         if entry["note"]:
             print(f"    {entry['note']}")
     return 0

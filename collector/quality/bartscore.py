@@ -102,7 +102,7 @@ class BartScorer:
             checkpoint: a local folder, ``pocket-bart`` or a hub name whose files are in the hub's cache.
             device: None takes CUDA where it works, else the CPU.
             dtype: ``float32``, ``bfloat16`` or ``float16``.
-            revision: commit of a hub name; None takes the newest that is here.
+            revision: commit of a hub name; None takes the pinned one, else the newest that is here.
 
         Raises:
             ScorerError: it is not here, not a BART model, or broken.

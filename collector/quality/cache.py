@@ -56,6 +56,11 @@ class CachedScorer:
         self.computed = 0
 
     @property
+    def device(self) -> str | None:
+        """Where pairs were computed, ``cpu`` or ``cuda``; None when all were known."""
+        return self._scorer.device if self._scorer else None
+
+    @property
     def loaded(self) -> bool:
         """Whether the checkpoint had to be loaded."""
         return self._scorer is not None

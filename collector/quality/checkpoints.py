@@ -17,7 +17,7 @@ from huggingface_hub.errors import CacheNotFound, HFValidationError
 from collector.errors import ScorerError
 
 __all__ = [
-    "DEFAULTS", "POCKET", "POCKET_DEFAULTS", "Checkpoint", "CheckpointChoice", "download_hint", "judges", "locate",
+    "DEFAULTS", "PINNED", "POCKET", "POCKET_DEFAULTS", "Checkpoint", "CheckpointChoice", "download_hint", "judges", "locate",
 ]  # fmt: skip
 
 POCKET = "pocket-bart"
@@ -26,6 +26,10 @@ POCKET = "pocket-bart"
 DEFAULTS: dict[str, str] = {"en": "facebook/bart-large-cnn", "zh": "fnlp/bart-large-chinese"}
 POCKET_DEFAULTS: dict[str, str] = {"en": POCKET, "zh": POCKET}
 """Checkpoint per language for campaigns on the embedded engine."""
+
+PINNED: dict[str, str] = {"fnlp/bart-large-chinese": "75cdf21ffc77809dd8cd5fd52d552f3bb35eafc3"}
+"""Commit on the hub that a name stands for: this one's files were replaced in 2022 by another model; here it is version 2.0
+as safetensors (https://huggingface.co/fnlp/bart-large-chinese/tree/75cdf21ffc77809dd8cd5fd52d552f3bb35eafc3)."""
 
 _POCKET_FOLDER = Path(__file__).resolve().parent.parent / "pocket" / "models" / POCKET
 _HUB_CACHE = Path(constants.HF_HUB_CACHE)
@@ -78,7 +82,7 @@ def locate(name: str, *, revision: str | None = None, allow_download: bool = Fal
 
     Args:
         name: what to look for.
-        revision: commit, branch or tag on the hub; None takes the newest that is here.
+        revision: commit, branch or tag on the hub; None takes the one of :data:`PINNED`, else the newest that is here.
         allow_download: whether a hub name may be fetched from the hub.
 
     Returns:
@@ -97,9 +101,10 @@ def locate(name: str, *, revision: str | None = None, allow_download: bool = Fal
                 f"文件夹 {name} 中没有 BART 模型（config.json 与 model.safetensors）。",
             )
         return found
+    wanted = revision or PINNED.get(name)
     if allow_download:
-        _download(name, revision)
-    return _cached(name, revision)
+        _download(name, wanted)
+    return _cached(name, wanted)
 
 
 def _local(name: str, folder: Path) -> Checkpoint | None:

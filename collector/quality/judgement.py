@@ -49,6 +49,7 @@ class Work:
     """
 
     run_id: str
+    campaign_id: str
     engine: str
     subject: Subject
     answer: str

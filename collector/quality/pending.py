@@ -16,7 +16,7 @@ from db import Store
 __all__ = ["pending"]
 
 _ANSWERS = """
-SELECT r.run_id, p.engine, r.task, r.load, r.language, r.item_hash, r.done_reason, r.reference, r.prompt AS sent_prompt,
+SELECT r.run_id, r.campaign_id, p.engine, r.task, r.load, r.language, r.item_hash, r.done_reason, r.reference, r.prompt AS sent_prompt,
     coalesce(r.output_text, '') AS answer, i.prompt, CAST(i.payload AS VARCHAR) AS payload,
     q.run_id IS NOT NULL AS judged, q.quality, q.quality_reason, q.checkpoint, q.scorer_version
 FROM runs r
@@ -80,6 +80,7 @@ def _work(row: dict[Any, Any], choice: CheckpointChoice) -> Work:
     answer = Answer(row["answer"], row["done_reason"], subject.language, subject.task)
     return Work(
         run_id=row["run_id"],
+        campaign_id=row["campaign_id"],
         engine=row["engine"],
         subject=subject,
         answer=row["answer"],

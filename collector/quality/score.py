@@ -21,6 +21,7 @@ from collector.quality.checkpoints import CheckpointChoice, judges
 from collector.quality.composite import SCORER_VERSION
 from collector.quality.directions import MAIN, Pair, Subject, formulas
 from collector.quality.diversity_store import store_diversity
+from collector.quality.evaluation import Booking, Evaluation, stated_watts
 from collector.quality.judgement import Judgement, Work, judge
 from collector.quality.pending import pending
 from collector.suite import load_suite
@@ -44,6 +45,7 @@ class Summary:
         checkpoints: label of the checkpoint of each language that was used.
         missing: checkpoint of each language that is needed and not on this machine.
         outdated: answers that keep a quality of an older scorer or another checkpoint (``--rescore`` renews them).
+        bookings: energy of the scoring itself, one entry per campaign and checkpoint.
     """
 
     scored: int = 0
@@ -52,6 +54,7 @@ class Summary:
     checkpoints: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     outdated: int = 0
+    bookings: list[Booking] = field(default_factory=list)
 
     @property
     def total(self) -> int:
@@ -95,13 +98,19 @@ def score_campaign(
     choice = CheckpointChoice(checkpoints, allow_download=allow_download)
     summary = Summary()
     works, summary.outdated = pending(store, campaign_id, choice, rescore=rescore)
-    groups: dict[str | None, list[Work]] = {}
+    groups: dict[tuple[str, str | None], list[Work]] = {}
     for work in works:
         if work.needs_checkpoint:
             _note_checkpoint(summary, work)
-        groups.setdefault(work.checkpoint.label if work.checkpoint else None, []).append(work)
-    for group in groups.values():
-        _score_group(store, group, summary, device=device, rescore=rescore)
+        groups.setdefault((work.campaign_id, work.checkpoint.label if work.checkpoint else None), []).append(work)
+    for (campaign, _), group in groups.items():
+        evaluation = Evaluation(campaign, stated_watts(store, campaign))
+        scorer = _score_group(store, group, summary, device=device, rescore=rescore)
+        booking = evaluation.store(
+            store, checkpoint=scorer.checkpoint.label if scorer else None, device=scorer.device if scorer else None,
+            answers=len(group), pairs=scorer.computed if scorer else 0,
+        )  # fmt: skip
+        summary.bookings.append(booking)
     store_diversity(store, campaign_id)
     return summary
 
@@ -113,8 +122,10 @@ def _note_checkpoint(summary: Summary, work: Work) -> None:
         summary.missing[work.subject.language] = work.checkpoint_name
 
 
-def _score_group(store: Store, works: list[Work], summary: Summary, *, device: str | None, rescore: bool) -> None:
-    """Scores answers that share a checkpoint, or have none."""
+def _score_group(
+    store: Store, works: list[Work], summary: Summary, *, device: str | None, rescore: bool
+) -> CachedScorer | None:
+    """Scores answers of a campaign that share a checkpoint, or have none; returns what scored them."""
     checkpoint = works[0].checkpoint
     scorer = CachedScorer(store, checkpoint, device) if checkpoint else None
     anchors: dict[tuple[str, str], Anchor] = {}
@@ -127,6 +138,7 @@ def _score_group(store: Store, works: list[Work], summary: Summary, *, device: s
         _write(store, judgements)
         for judgement in judgements:
             _count(summary, judgement)
+    return scorer
 
 
 def _pairs(works: Sequence[Work]) -> Iterator[Pair]:

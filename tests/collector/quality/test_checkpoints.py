@@ -168,3 +168,23 @@ def test_languages_of_known_checkpoints() -> None:
     assert judges("facebook/bart-large-cnn", "en")
     assert not judges("facebook/bart-large-cnn", "zh")
     assert judges("/my/own", "zh")
+
+
+def test_a_pinned_name_stands_for_one_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(checkpoints, "_HUB_CACHE", tmp_path)
+    asked: list[str | None] = []
+    monkeypatch.setattr(checkpoints, "_download", lambda _name, revision: asked.append(revision))
+    name, commit = next(iter(checkpoints.PINNED.items()))
+    snapshots = tmp_path / f"models--{name.replace('/', '--')}" / "snapshots"
+    for one in ("e" * 40, commit):
+        assert locate(name, allow_download=True) is None
+        (snapshots / one).mkdir(parents=True)
+        for file in ("config.json", "model.safetensors"):
+            (snapshots / one / file).write_text("{}", encoding="utf-8")
+    found = locate(name)
+    assert found is not None
+    assert found.revision == commit
+    assert set(asked) == {commit}
+    other = locate(name, revision="e" * 40)
+    assert other is not None
+    assert other.revision == "e" * 40

@@ -328,6 +328,33 @@ def test_every_strange_answer_ends_in_an_explained_outcome(
         assert row["quality"] is not None or row["quality_reason"] in REASONS
 
 
+STRANGE = [
+    "\0",
+    "a\0b. c\0d.",
+    "x " * 50_000,
+    "😀🎉" * 40,
+    "中en混合mixed文text本 words 字。 Second one!",
+    "\ud800 half. Two.",
+    ".",
+    "。。。",
+]
+
+
+@pytest.mark.parametrize("task", ["summary", "creative"])
+def test_strange_answers_to_every_task_are_explained(
+    store: Store, answered: Add, folder: dict[str, str | None], counting: list[int], task: str
+) -> None:
+    item = load_suite().select(tasks=[task], languages=["en"], loads=["short"]).items[0]
+    runs = [answered(item, answer) for answer in STRANGE]
+    assert score_campaign(store, None, checkpoints=folder).total == len(STRANGE)
+    for run in runs:
+        row = quality(store, run)
+        gate = scores(store, run)["gates", "answer"]["reason"]
+        assert row["quality"] is not None or row["quality_reason"] in REASONS
+        assert row["quality"] is None or 0 <= row["quality"] <= 1  # type: ignore[operator]
+        assert gate is None or (row["quality"], row["quality_reason"]) == (0.0, gate)
+
+
 def test_command_line_words() -> None:
     assert command._checkpoints(["en=a/b", "zh=none"]) == {"en": "a/b", "zh": None}
     for words in (["en"], ["=x"], ["en="], ["en=a", "en=b"]):

@@ -123,6 +123,11 @@ def test_a_taken_port_is_answered_with_another(
     monkeypatch.setenv("FAKE_COUNTER", str(tmp_path / "count"))
     engine.start()
     assert (tmp_path / "count").read_text() == "3"
+    incidents, lives = engine.notes.take()
+    assert [(i.name, i.kind) for i in incidents] == [("port_taken", "fault")] * 2
+    assert engine.url not in {i.detail.split()[0] for i in incidents}, "another port each time"
+    assert [life.ended_by for life in lives] == ["itself", "itself"]
+    assert all("address already in use" in life.text for life in lives)
 
 
 def test_a_child_that_will_not_end_is_killed(engine: OwnChild, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,6 +152,32 @@ def test_a_runner_that_outlived_its_server_is_ended_and_nobody_elses(engine: Own
         engine.restart()
         assert _gone(runner)
         assert foreign.poll() is None
+        foreign.kill()
+    incidents, lives = engine.notes.take()
+    assert [i.name for i in incidents] == ["orphans_ended"]
+    assert str(runner.pid) in incidents[0].detail
+    assert [(life.exit_code, life.ended_by) for life in lives] == [(-signal.SIGKILL, "itself")]
+    assert f"runner {runner.pid}" in lives[0].text
+
+
+def test_where_environments_are_hidden_the_servers_log_tells_whose_a_runner_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    sleep = [sys.executable, "-c", "import time; time.sleep(600)", "--port"]
+    began = time.time() - 60
+    with subprocess.Popen([*sleep, "34567"]) as ours, subprocess.Popen([*sleep, "34568"]) as foreign:
+
+        def hidden(process: psutil.Process) -> dict[str, str]:
+            raise psutil.AccessDenied(process.pid)
+
+        mine = [psutil.Process(p.pid) for p in (ours, foreign)]
+        assert _eventually(lambda: all("--port" in p.cmdline() for p in mine))
+        monkeypatch.setattr(psutil, "process_iter", lambda: iter(mine))
+        log = 'starting llama-server" cmd="/x/llama-server --model /m --port 34567 --host 127.0.0.1"'
+        assert child._runners_named_in(log, began) == [], "their environments are shown, and carry no mark"
+        monkeypatch.setattr(psutil.Process, "environ", hidden)
+        assert child._runners_named_in(log, began) == mine[:1]
+        assert child._runners_named_in(log, time.time() + 60) == [], "it is older than our server"
+        assert child._runners_named_in("no port", began) == []
+        ours.kill()
         foreign.kill()
 
 

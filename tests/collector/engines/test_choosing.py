@@ -13,7 +13,7 @@ import pytest
 from collector import engines
 from collector.engines import Found, Place, choose, probe
 from collector.engines.attached import Attached
-from collector.engines.install import _service_folders, find_binary, find_models, models_in
+from collector.engines.install import _folders, _service_folders, find_binary, find_models, models_in
 from collector.errors import EngineError, UsageError
 from tests.fakes.scripted_server import Request, ScriptedServer, Step, json_answer
 
@@ -147,6 +147,18 @@ def test_the_model_folder_of_the_linux_service_is_found(tmp_path: Path, monkeypa
     assert find_models() is None
     _models(service, f"{LIBRARY}/a/1b")
     assert find_models() == service
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
+def test_the_users_folder_comes_first_on_every_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str
+) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    folders = list(_folders())
+    assert folders[0] == tmp_path / "home" / ".ollama" / "models"
+    assert (Path("/usr/share/ollama/.ollama/models") in folders) == (platform == "linux")
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "said"))
+    assert list(_folders()) == [tmp_path / "said"]
 
 
 def test_the_services_own_setting_is_read(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def events(shot: Snapshot, campaign_id: str) -> None:
         return
     st.subheader(t("collection.events_title"))
     c = st.column_config
-    named = [code_text("way", name) if kind == "restart" else code_text("event_name", name)
+    named = [code_text("way", name) if kind == "restart" else collection_parts.event(name)
              for kind, name in zip(found["kind"], found["name"], strict=True)]  # fmt: skip
     view = found.assign(kind=[code_text("event", k) for k in found["kind"]], name=named)[["at", "kind", "name", "detail"]]
     st.dataframe(view, hide_index=True, key="events", alt=t("collection.events_title"), placeholder=i18n.MISSING, column_config={

@@ -78,7 +78,7 @@ def beats(found: pd.DataFrame, names: dict[str, str], chosen: list[str]) -> None
     pairs = pairs.assign(first=pairs["first"].map(names), second=pairs["second"].map(names)).sort_values("place", kind="stable")
     words = {"first": t("compare.beats_first"), "second": t("compare.beats_second"), "probability": t("compare.beats_p")}
     told = [t("compare.beats_pair", first=a, second=b, p=p) for a, b, p in zip(pairs["first"], pairs["second"], pairs["shown"], strict=True)]
-    draw.chart(charts_effects.matrix(pairs, words), "beats", alt=f"{t('compare.beats_alt')} {' '.join(told)}")
+    draw.chart(charts_effects.matrix(pairs, words), "beats", alt=" ".join([t("compare.beats_alt"), *told]))
     st.caption(t("compare.beats_caption"))
 
 

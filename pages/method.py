@@ -1,6 +1,7 @@
 """Method: how a measurement becomes a letter. Everything here is read out of the code and the database."""
 
 import json
+import tomllib
 
 import pandas as pd
 import streamlit as st
@@ -102,6 +103,49 @@ def sensors(shot: Snapshot) -> None:
     st.page_link("collection.py", label=t("method.all_sensors"), icon=":material/sensors:")
 
 
+def quality_weights(shot: Snapshot) -> None:
+    """What the stored qualities were made of."""
+    found = shot.frame("quality_parts")
+    if found.empty:
+        return
+    st.subheader(t("method.quality_title"))
+    rows = [
+        {"task": code_text("task", row["task"]), "part": code_text("part", name), "weight": weight * 100}
+        for _, row in found.iterrows() for name, weight in json.loads(row["detail"])["weights"].items()
+    ]  # fmt: skip
+    c = st.column_config
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="content", key="weights", alt=t("method.quality_title"), column_config={
+        "task": t("col.task"), "part": t("method.part"), "weight": c.NumberColumn(t("method.weight"), format="%.0f"),
+    })  # fmt: skip
+    versions = i18n.joined(found["scorer_version"].drop_duplicates())
+    st.caption(t("method.quality_caption", version=versions))
+
+
+def protocol(shot: Snapshot) -> None:
+    """How the newest campaign measured, as its experiment file says it."""
+    plans = shot.frame("plans")
+    if plans.empty:
+        return
+    try:
+        experiment = tomllib.loads(plans["experiment_toml"].iloc[0])
+    except tomllib.TOMLDecodeError:
+        return
+    asked = {"restart": experiment.get("restart"), "repeats": experiment.get("repeats"), "order": experiment.get("order"),
+             **experiment.get("generation", {}), **experiment.get("protocol", {})}  # fmt: skip
+    rows = [{"setting": name, "value": str(value), "meaning": code_text("setting", name)} for name, value in asked.items()
+            if value is not None]  # fmt: skip
+    if not rows:
+        return
+    view = pd.DataFrame(rows)
+    view["meaning"] = view["meaning"].where(view["meaning"] != view["setting"], i18n.MISSING)
+    st.subheader(t("method.protocol_title"))
+    st.caption(t("method.protocol_caption"))
+    st.dataframe(view, hide_index=True, key="protocol", alt=t("method.protocol_title"), column_config={
+        "setting": st.column_config.TextColumn(t("method.setting"), pinned=True), "value": t("method.value"),
+        "meaning": t("col.meaning"),
+    })  # fmt: skip
+
+
 def current_scheme(shot: Snapshot | None) -> tuple[rating.Scheme, str | None]:
     """The newest stored scheme with the time it was stored, else the one in the code."""
     stored = shot.frame("latest_schemes") if shot else pd.DataFrame()
@@ -128,6 +172,9 @@ with left:
 with right:
     thresholds(scheme)
 scheme_card(scheme, stored)
+if shot:
+    quality_weights(shot)
+    protocol(shot)
 flags()
 if shot:
     sensors(shot)

@@ -110,6 +110,46 @@ def by_level(shot: Snapshot, cohort: str, names: dict[str, str]) -> None:
     st.caption(t("tasks.parts_caption"))
 
 
+def diversity(shot: Snapshot, cohort: str, names: dict[str, str]) -> None:
+    """How much the answers to one item differ when it is asked again."""
+    found = shot.frame("diversity", cohort)
+    if found.empty:
+        return
+    st.subheader(t("tasks.diversity_title"))
+    view = pd.DataFrame({
+        "label": found["configuration"].map(names), "task": [code_text("task", c) for c in found["task"]],
+        "vendi": found["vendi"], "distinct": found["distinct_2"], "bleu": found["self_bleu"], "items": found["items"],
+        "answers": found["answers"],
+        "how": [t("tasks.deterministic" if d else "tasks.sampled") for d in found["deterministic"]],
+    })  # fmt: skip
+    c = st.column_config
+    st.dataframe(view, hide_index=True, key="diversity", placeholder=i18n.MISSING, alt=t("tasks.diversity_title"), column_config={
+        "label": c.TextColumn(t("col.configuration"), pinned=True), "task": t("col.task"),
+        "vendi": c.NumberColumn(t("tasks.vendi"), format="%.2f", help=t("tasks.vendi_help")),
+        "distinct": c.NumberColumn(t("tasks.distinct"), format="%.2f"), "bleu": c.NumberColumn("Self-BLEU", format="%.2f"),
+        "items": t("col.items"), "answers": t("col.answers"), "how": t("tasks.how"),
+    })  # fmt: skip
+    st.caption(t("tasks.diversity_caption"))
+
+
+def pass_at(shot: Snapshot, cohort: str, names: dict[str, str]) -> None:
+    """The chance that one of k programs passes."""
+    found = shot.frame("pass_at", cohort)
+    if found.empty:
+        return
+    st.subheader(t("tasks.pass_title"))
+    wide = found.pivot(index="configuration", columns="k", values="value")
+    columns = {f"k{k}": wide[k] * 100 for k in wide.columns}
+    items = found[found["k"] == 1].set_index("configuration")["items"]
+    view = pd.DataFrame({"label": wide.index.map(names), **columns, "items": items.reindex(wide.index)}).sort_values("k1", ascending=False)
+    c = st.column_config
+    st.dataframe(view, hide_index=True, key="pass-at", placeholder=i18n.MISSING, alt=t("tasks.pass_title"), width="content", column_config={
+        "label": c.TextColumn(t("col.configuration"), pinned=True), "items": t("col.items"),
+        **{f"k{k}": c.NumberColumn(f"pass@{k}, %", format="%.1f") for k in wide.columns},
+    })  # fmt: skip
+    st.caption(t("tasks.pass_caption"))
+
+
 shot = open_page("tasks")
 ratings, figures = shot.frame("ratings"), shot.frame("figures")
 cohort = choose_cohort(figures)
@@ -122,3 +162,5 @@ ratings = ratings[ratings["cohort"] == cohort]
 ratings = ratings[ratings["scheme"].isin(table.schemes(ratings)[:1])]
 heat(grid(ratings, figures))
 by_level(shot, cohort, table.labels(figures))
+pass_at(shot, cohort, table.labels(figures))
+diversity(shot, cohort, table.labels(figures))

@@ -14,7 +14,7 @@ from pages._ui import i18n, schedule
 from pages._ui.data import Snapshot
 from pages._ui.i18n import code_text, t
 
-__all__ = ["books", "calibration", "conditions", "current", "disk", "last_result", "left", "meaning", "plans", "undone"]
+__all__ = ["books", "calibration", "conditions", "current", "disk", "event", "last_result", "left", "meaning", "plans", "undone"]
 
 _MEANINGS = {flag.name: flag for flag in FLAGS}
 _CLOSED = 0.01
@@ -24,6 +24,12 @@ def meaning(name: str) -> str:
     """What a flag or fault means; its bare name when this version does not know it."""
     flag = _MEANINGS.get(name)
     return name if flag is None else (flag.zh if i18n.language() == "zh" else flag.en)
+
+
+def event(name: str) -> str:
+    """Words for an event, which may be named like a flag."""
+    words = code_text("event_name", name)
+    return meaning(name) if words == name else words
 
 
 def left(queue: pd.DataFrame) -> timedelta | None:

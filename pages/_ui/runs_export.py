@@ -36,7 +36,7 @@ def table(store: Store, asked: Mapping[str, str | None], limit: int = MOST) -> p
         StoreError: the store cannot be read.
     """
     with store.read() as con:
-        return con.execute(_RUNS, {**asked, "limit": limit}).to_arrow_table()
+        return con.sql(_RUNS, params={**asked, "limit": limit}).to_arrow_table()
 
 
 _RUNS = """

@@ -154,3 +154,16 @@ def test_method_survives_a_scheme_that_it_cannot_read(own: Store, app: Open) -> 
     at = app(own.path, "method.py")
     assert not at.exception
     assert EN["method.scheme_unknown"].format(name="sample-1") in everything(at)
+
+
+def test_method_shows_weights_and_protocol_as_they_were_stored(own: Store, app: Open) -> None:
+    with own.write() as w:
+        w.execute("UPDATE qualities SET detail = '{\"weights\": {\"factuality\": 0.6, \"match\": 0.4}}' WHERE run_id = 'run-00000'")
+        w.execute("UPDATE campaigns SET experiment_toml = 'restart = \"per_case\"\n[protocol]\nbaseline_s = 7.5\n'")
+    at = app(own.path, "method.py", "zh")
+    assert not at.exception
+    weights = next(table.value for table in at.dataframe if "weight" in table.value)
+    assert dict(zip(weights["part"], weights["weight"], strict=True)) == {ZH["part.factuality"]: 60.0, ZH["part.match"]: 40.0}
+    protocol = next(table.value for table in at.dataframe if "setting" in table.value).set_index("setting")
+    assert protocol.loc["baseline_s", "value"] == "7.5"
+    assert protocol.loc["baseline_s", "meaning"] == ZH["setting.baseline_s"]

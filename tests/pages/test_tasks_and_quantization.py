@@ -1,5 +1,6 @@
 """Tasks, and quantization and size: letters by task, paired effects, trends, and what their charts draw."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import rating
 from db import Store, effect_of, reader
 from pages._ui import charts_effects, effects, i18n, queries, theme
-from tests.fakes.sample_store import POCKET_COHORT, configuration_id
+from tests.fakes import sample_store
+from tests.fakes.sample_store import GPU_COHORT, NOW, POCKET_COHORT, configuration_id
 from tests.pages.conftest import Open, everything
 
 EN, ZH = i18n.catalogue("en"), i18n.catalogue("zh")
@@ -207,3 +209,35 @@ def test_ranges_keep_their_signs_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     assert effects.with_range(1.5, 1.25, 1.75) == "1.5 (1.25 to 1.75)"
     assert effects.with_range(0.5, None, 1.0) == "0.5", "no interval, no brackets"
     assert effects.with_range(None, None, None) == i18n.MISSING
+
+
+def test_tasks_show_pass_at_k_and_diversity_where_there_are_any(own: Store, app: Open) -> None:
+    config = configuration_id("gemma2:9b-instruct-q4_K_M")
+    with own.write() as w:
+        w.execute("UPDATE runs SET task = 'code' WHERE configuration_id = ? AND task = 'qa'", [config])
+        w.execute("UPDATE qualities SET passed = run_id IN (SELECT run_id FROM runs WHERE repeat = 0)")
+        w.insert("diversity", [{
+            "campaign_id": campaign, "configuration_id": config, "task": "summary", "load": "short", "language": "en", "n_items": 4,
+            "n_answers": 12, "vendi": vendi, "distinct_2": 0.5, "self_bleu": 0.3, "deterministic": False, "input_hash": "h",
+            "computed_at": at,
+        } for campaign, vendi, at in (("night-20", 2.5, NOW), ("quickstart-1", 1.5, NOW - timedelta(days=1)))])  # fmt: skip
+    at = app(own.path, "tasks.py", "zh", cohort=GPU_COHORT)
+    assert not at.exception
+    passed = next(table.value for table in at.dataframe if "k1" in table.value)
+    assert passed["k1"].iloc[0] == pytest.approx(50, abs=12), "one of two repeats passes; a few items lack one of them"
+    assert "k3" not in passed, "nobody was asked three times"
+    different = next(table.value for table in at.dataframe if "vendi" in table.value)
+    assert list(different["vendi"]) == [2.5], "only the newest"
+
+
+def test_who_beats_whom_adds_up_to_one(tmp_path: Path, app: Open) -> None:
+    store = sample_store.build(tmp_path / "beats.duckdb", items=20, repeats=1, samples_per_run=1)
+    found = queries.wins(store, GPU_COHORT, "sample-1")
+    pairs = {(row.task, row.first, row.second): row.probability for row in found.itertuples()}
+    assert pairs
+    assert all(p + pairs[task, second, first] == pytest.approx(1) for (task, first, second), p in pairs.items())
+    cheap, dear = (configuration_id(m) for m in ("llama3.2:3b-instruct-q4_K_M", "gemma2:9b-instruct-q4_K_M"))
+    assert pairs["qa", cheap, dear] > 0.99
+    at = app(store.path, "compare.py", task="qa")
+    assert not at.exception
+    assert i18n.catalogue("en")["compare.beats_caption"] in everything(at)

@@ -104,22 +104,29 @@ def next_class(row: pd.Series) -> None:
         st.markdown(words)
 
 
-def curves(known: pd.DataFrame) -> None:
-    """Energy and quality over the load."""
+def curves(known: pd.DataFrame, configuration: str) -> None:
+    """Energy and quality over the load; a mark that is picked leads to its runs."""
     st.subheader(t("model.curve_title"))
     order = [load for load in LOADS if load in set(known["load"])]
     rows = known.assign(
-        task=[code_text("task", c) for c in known["task"]], load=[code_text("load", c) for c in known["load"]]
-    )
-    for (name, axis), side in zip(
-        {"energy_j": "col.energy", "quality": "axis.quality"}.items(), st.columns(2), strict=True
-    ):
+        task_code=known["task"], load_code=known["load"], task=[code_text("task", c) for c in known["task"]],
+        load=[code_text("load", c) for c in known["load"]],
+    )  # fmt: skip
+    picked: list[dict[str, str]] = []
+    for (name, axis), side in zip({"energy_j": "col.energy", "quality": "axis.quality"}.items(), st.columns(2), strict=True):
         if rows[name].notna().any():
             words = {"load": t("col.load"), "value": t(axis), "task": t("col.task")}
             with side:
                 made = charts_model.curve(rows, name, [code_text("load", c) for c in order], words)
-                draw.chart(made, f"curve-{name}", alt=t("model.curve_alt", figure=t(axis)))
+                event = draw.chart(made, f"curve-{name}", alt=t("model.curve_alt", figure=t(axis)), on_select="rerun",
+                                   selection_mode="picked")  # fmt: skip
+                picked += event.selection.get("picked", [])
     st.caption(t("model.curve_caption"))
+    for mark in picked[:1]:
+        task, load = mark["task_code"], mark["load_code"]
+        st.page_link("runs.py", icon=":material/monitoring:",
+                     label=t("model.picked", task=code_text("task", task), load=code_text("load", load)),
+                     query_params={"configuration": configuration, "task": task, "load": load})  # fmt: skip
 
 
 def breakdown(known: pd.DataFrame) -> None:
@@ -207,7 +214,7 @@ def show(shot: Snapshot, cohort: str, configuration: str, rows: pd.DataFrame, wh
             st.page_link("runs.py", label=t("overview.see_runs"), icon=":material/monitoring:",
                          query_params={"configuration": configuration})  # fmt: skip
             st.page_link("compare.py", label=t("model.compare"), icon=":material/compare_arrows:")
-    curves(shot.frame("load_curve", cohort, configuration))
+    curves(shot.frame("load_curve", cohort, configuration), configuration)
     left, right = st.columns(2)
     with left:
         breakdown(shot.frame("energy_parts", cohort, configuration))

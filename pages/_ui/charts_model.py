@@ -16,13 +16,16 @@ __all__ = ["curve", "history", "parts"]
 def curve(frame: pd.DataFrame, value: str, loads: Sequence[str], words: Mapping[str, str]) -> alt.LayerChart:
     """``value`` over the loads, one line for each task, with 95 % intervals.
 
+    A mark can be picked (selection ``picked``: ``task_code load_code``).
+
     Args:
-        frame: ``task load`` in words and ``value``, ``value_low``, ``value_high``; an unknown interval is not drawn.
+        frame: ``task load`` in words, ``task_code load_code``, and ``value``, ``value_low``, ``value_high``; an unknown
+            interval is not drawn.
         value: ``energy_j`` (from zero) or ``quality`` (0 to 1).
         loads: words of the loads in their order.
         words: ``load`` and ``value`` axis titles, ``task``.
     """
-    rows = frame.dropna(subset=[value])[["task", "load", value, f"{value}_low", f"{value}_high"]]
+    rows = frame.dropna(subset=[value])[["task", "load", "task_code", "load_code", value, f"{value}_low", f"{value}_high"]]
     tasks = list(dict.fromkeys(rows["task"]))
     scale = alt.Scale(domain=[0, 1]) if value == "quality" else alt.Scale(zero=True)
     x = alt.X("load:N", sort=list(loads), title=words["load"], axis=alt.Axis(labelAngle=0))
@@ -34,11 +37,12 @@ def curve(frame: pd.DataFrame, value: str, loads: Sequence[str], words: Mapping[
     base = alt.Chart(rows)
     rules = base.mark_rule(strokeWidth=3).encode(x=x, xOffset=offset, y=alt.Y(f"{value}_low:Q", scale=scale),
                                                  y2=f"{value}_high:Q", color=colour)  # fmt: skip
-    points = base.mark_point(size=120, filled=True, opacity=1).encode(
-        x=x, xOffset=offset, y=y, color=colour, shape=shape,
+    picked = alt.selection_point(name="picked", fields=["task_code", "load_code"])
+    points = base.mark_point(size=120, filled=True).encode(
+        x=x, xOffset=offset, y=y, color=colour, shape=shape, opacity=alt.when(picked).then(alt.value(1)).otherwise(alt.value(0.35)),
         tooltip=[alt.Tooltip("task:N", title=words["task"]), alt.Tooltip("load:N", title=words["load"]),
                  alt.Tooltip(f"{value}:Q", title=words["value"], format=",.3~r")],
-    )  # fmt: skip
+    ).add_params(picked)  # fmt: skip
     return alt.layer(rules, points).properties(height=280)
 
 

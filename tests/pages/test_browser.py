@@ -193,6 +193,22 @@ def test_the_rating_table_downloads_as_the_commands_bytes(
     visitor.leave()
 
 
+def test_a_mark_that_is_picked_in_a_chart_leads_to_its_runs(server: str, browser: sync_api.Browser) -> None:
+    visitor = Visitor(browser, server)
+    visitor.go(f"/model?configuration={configuration_id('gemma2:9b-instruct-q4_K_M').replace('#', '%23')}")
+    visitor.expect_page(EN["nav.model"])
+    chart = visitor.page.get_by_test_id("stVegaLiteChart").first
+    marks = chart.locator("svg .mark-symbol.role-mark path")
+    sync_api.expect(marks.first).to_be_visible(timeout=PATIENCE_MS)
+    marks.first.click(force=True)
+    link = visitor.page.get_by_role("link", name=EN["model.picked"].split("{")[0])
+    sync_api.expect(link).to_be_visible(timeout=PATIENCE_MS)
+    link.click()
+    visitor.expect_page(EN["nav.runs"])
+    assert "load=" in visitor.page.url
+    visitor.leave()
+
+
 def test_one_answer_is_rated_in_the_spot_check(browser: sync_api.Browser, sample: Path, tmp_path: Path) -> None:
     store = Store(shutil.copy(sample, tmp_path / "rated.duckdb"))
     with serving(store.path, tmp_path / "log.txt") as server:

@@ -10,13 +10,24 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from collector.suite import Item, load_suite
 
-__all__ = ["Example", "Pair", "general_pairs", "pairs", "suite_pairs", "texts", "varied"]
+__all__ = [
+    "GROUPS", "SMALL_GROUPS", "Example", "Pair", "drawn", "general_pairs", "pairs", "shortened", "suite_pairs", "texts", "varied",
+]  # fmt: skip
+
+GROUPS = {"general": 0.03, "quiz": 0.27, "short": 0.3, "medium": 0.33, "long": 0.07}
+"""What share of the examples comes from our own pairs, short QA, other short, medium and long items.
+
+Short QA is what the quickstart asks, so it comes most often per item; a long example costs as much as four short ones.
+"""
+
+SMALL_GROUPS = {"general": 0.03, "quiz": 0.55, "short": 0.25, "medium": 0.13, "long": 0.04}
+"""The same for models that have room for little more than short answers."""
 
 _TEXTS = Path(__file__).parent / "texts.json"
 _SENTENCE_END = re.compile(r"(?<=[。！？])|(?<=[.!?]) ")
@@ -29,15 +40,20 @@ _OTHER_WORDS = (
     ("What is ", ("What's ", "Tell me what is ")),
     ("什么是", ("请问什么是", "请说明什么是")),
 )
+_PARAGRAPH_END = re.compile(r"(?<=\n\n)")
+_LINE_END = re.compile(r"(?<=[。！？\n])|(?<=[.!?] )")
+_FENCE = "```"
+_PLAIN = ("general", "quiz")
 _NONCE_SHARE, _WHOLE_SHARE, _REWORD_SHARE = 0.75, 0.7, 0.15
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Ways to ask and good answers; any question fits any answer."""
+    """Ways to ask and good answers; any question fits any answer; ``group`` is one of ``GROUPS``."""
 
     questions: tuple[str, ...]
     answers: tuple[str, ...]
+    group: str = "general"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +67,7 @@ class Example:
 def suite_pairs(items: Sequence[Item] | None = None) -> list[Pair]:
     """The items with references as pairs; None takes the shipped suite."""
     chosen = load_suite().items if items is None else items
-    return [Pair((item.prompt,), item.references) for item in chosen if item.references]
+    return [Pair((item.prompt,), item.references, _group(item)) for item in chosen if item.references]
 
 
 def general_pairs() -> list[Pair]:
@@ -60,9 +76,16 @@ def general_pairs() -> list[Pair]:
     return [Pair(tuple(table["questions"]), tuple(table["answers"])) for table in tables]
 
 
-def pairs(suite_weight: int = 3) -> list[Pair]:
-    """Everything to learn; the suite's pairs come ``suite_weight`` times as often as the general ones."""
-    return suite_pairs() * suite_weight + general_pairs()
+def pairs() -> list[Pair]:
+    """Everything to learn."""
+    return suite_pairs() + general_pairs()
+
+
+def drawn(chosen: Sequence[Pair], rng: random.Random, shares: Mapping[str, float] = GROUPS) -> Pair:
+    """One pair: first the group by its share of those that are there, then any pair of it."""
+    there = [group for group in shares if any(pair.group == group for pair in chosen)]
+    group = rng.choices(there, [shares[group] for group in there])[0]
+    return rng.choice([pair for pair in chosen if pair.group == group])
 
 
 def texts(chosen: Sequence[Pair]) -> list[str]:
@@ -74,10 +97,10 @@ def texts(chosen: Sequence[Pair]) -> list[str]:
 
 
 def varied(pair: Pair, rng: random.Random) -> Example:
-    """One way to ask with one answer, drawn from ``rng``."""
+    """One way to ask with one answer, drawn from ``rng``; only plain questions lose sentences."""
     question = rng.choice(pair.questions)
     sentences = _SENTENCE_END.split(question)
-    if len(sentences) > 1 and rng.random() > _WHOLE_SHARE:
+    if pair.group in _PLAIN and len(sentences) > 1 and rng.random() > _WHOLE_SHARE:
         kept = rng.randint(1, len(sentences) - 1)
         question = (" " if question.isascii() else "").join(s for s in sentences[:kept] if s)
     if rng.random() < _REWORD_SHARE:
@@ -85,6 +108,27 @@ def varied(pair: Pair, rng: random.Random) -> Example:
     if rng.random() < _NONCE_SHARE:
         question = _nonce(rng) + question
     return Example(question, rng.choice(pair.answers))
+
+
+def shortened(text: str, fits: Callable[[str], bool]) -> str:
+    """The beginning of ``text`` that ``fits``, ending with a paragraph, else a sentence or line.
+
+    A code block that is cut open is closed again. Text of which no sentence fits comes back whole.
+    """
+    if fits(text):
+        return text
+    for end in (_PARAGRAPH_END, _LINE_END):
+        pieces = end.split(text)
+        for kept in range(len(pieces) - 1, 0, -1):
+            begin = "".join(pieces[:kept]).rstrip()
+            begin += "\n" + _FENCE if begin.count(_FENCE) % 2 else ""
+            if fits(begin):
+                return begin
+    return text
+
+
+def _group(item: Item) -> str:
+    return "quiz" if (item.task, item.load) == ("qa", "short") else item.load
 
 
 def _nonce(rng: random.Random) -> str:

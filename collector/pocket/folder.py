@@ -17,7 +17,7 @@ __all__ = [
     "write_int8", "write_llama",
 ]  # fmt: skip
 
-CONTEXT = 2048
+CONTEXT = 8192
 EOS, BOS, SYSTEM, USER, ASSISTANT = "<|end|>", "<|bos|>", "<|system|>", "<|user|>", "<|assistant|>"
 SPECIALS = (EOS, BOS, SYSTEM, USER, ASSISTANT)
 CHAT_TEMPLATE = (
@@ -28,7 +28,9 @@ CHAT_TEMPLATE = (
 )
 
 
-def llama_config(*, vocabulary: int, hidden: int, layers: int, heads: int, kv_heads: int, inner: int) -> dict[str, Any]:
+def llama_config(
+    *, vocabulary: int, hidden: int, layers: int, heads: int, kv_heads: int, inner: int, context: int = CONTEXT
+) -> dict[str, Any]:
     """``config.json`` of a Llama model with tied embeddings."""
     return {
         "architectures": ["LlamaForCausalLM"],
@@ -41,7 +43,7 @@ def llama_config(*, vocabulary: int, hidden: int, layers: int, heads: int, kv_he
         "num_key_value_heads": kv_heads,
         "head_dim": hidden // heads,
         "hidden_act": "silu",
-        "max_position_embeddings": CONTEXT,
+        "max_position_embeddings": context,
         "rms_norm_eps": 1e-5,
         "rope_theta": 10000.0,
         "tie_word_embeddings": True,
@@ -78,7 +80,7 @@ def write_llama(folder: Path, config: dict[str, Any], tensors: dict[str, torch.T
         "add_bos_token": False,
         "add_eos_token": False,
         "clean_up_tokenization_spaces": False,
-        "model_max_length": CONTEXT,
+        "model_max_length": config["max_position_embeddings"],
         "chat_template": CHAT_TEMPLATE,
     }
     _write_json(folder / "tokenizer_config.json", tokenizer_config)

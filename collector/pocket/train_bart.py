@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import random
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer, processors
 
 from collector.pocket import corpus
-from collector.pocket.loop import batches, schedule
+from collector.pocket.loop import Course, batches, precision
 from collector.pocket.tokenizer import build
 
 __all__ = ["BART_NAME", "damaged", "train_bart"]
@@ -26,14 +28,16 @@ BART_NAME = "pocket-bart"
 POSITIONS = 1024
 _SPECIALS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 _BOS, _PAD, _EOS, _UNK, _MASK = range(5)
-_VOCABULARY, _HIDDEN, _INNER, _LAYERS = 2048, 256, 768, 2
-_STEPS, _BATCH, _RATE = 420, 8, 6e-4
-_DENOISE_SHARE, _ASK_SHARE = 0.45, 0.2
+_VOCABULARY, _HIDDEN, _INNER, _LAYERS = 3584, 256, 768, 2
+_STEPS, _BATCH_TOKENS, _RATE = 420, 2304, 1.5e-3
+_TASKS = {"denoise": 0.4, "ask": 0.17, "reword": 0.25, "continue": 0.13, "nothing": 0.05}
+_WINDOW, _SOURCE_WINDOW, _LONGEST, _SHIFTED_SHARE = 112, 160, 200, 0.5
 # A higher rate or BART's usual 0.02 lets the small encoder collapse: then no score depends on the source.
 _INIT_STD = 0.06
 _FORGOTTEN = 0.25
 _MARGIN, _MARGIN_WEIGHT = 2.0, 1.0
-_IGNORED = -100
+_IGNORED, _NOBODY = -100, -1
+_RECENT = 50
 
 
 def train_bart(
@@ -57,23 +61,41 @@ def train_bart(
     )
     model = BartForConditionalGeneration(BartConfig(**_config(tokenizer.get_vocab_size())))
     model.train()
+    positions = [part.embed_positions for part in (model.get_encoder(), model.get_decoder())]
+    for table in positions:
+        table.weight.data.copy_(_waves(*table.weight.shape))
+    ahead, places = positions[0].offset, random.Random(seed)
     steps = max(1, round(_STEPS * share))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=_RATE, betas=(0.9, 0.98), weight_decay=0.05)
-    slope = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step, steps))
+    course = Course(model, _RATE, steps)
+    recent: deque[float] = deque(maxlen=_RECENT)
     for step, batch in zip(range(steps), _batches(pairs, tokenizer, seed), strict=False):
-        loss = _loss(model, batch)
+        for table in positions:
+            table.offset = ahead + _shift(places)
+        with precision():
+            loss = _loss(model, batch)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        slope.step()
+        course.step()
+        recent.append(loss.item())
         if step % 100 == 0 or step == steps - 1:
-            report(f"{BART_NAME} {step + 1}/{steps} loss {loss.item():.3f}")
+            report(f"{BART_NAME} {step + 1}/{steps} loss {fmean(recent):.3f}")
+    for table in positions:
+        table.offset = ahead
     folder = out / BART_NAME
     model.to(torch.float16).save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     (folder / "tokenizer_config.json").write_text(json.dumps(_TOKENIZER_CONFIG, indent=1) + "\n", encoding="utf-8")
     return folder
+
+
+def _waves(count: int, size: int) -> torch.Tensor:
+    """Positions as sines and cosines to begin with: what is learnt at one place then holds at the others too."""
+    angle = torch.arange(count)[:, None] / 10000 ** (torch.arange(0, size, 2) / size)
+    return _INIT_STD * 2**0.5 * torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
+def _shift(rng: random.Random) -> int:
+    """Where a batch begins: windows are short, and texts of the full length have to be scored as well."""
+    return rng.randrange(POSITIONS - _LONGEST) if rng.random() < _SHIFTED_SHARE else 0
 
 
 def damaged(ids: Sequence[int], rng: random.Random) -> list[int]:
@@ -123,14 +145,14 @@ def _loss(model: Any, batch: _Batch) -> torch.Tensor:
     log-probability depend on what the source says, which is all that BARTScore looks at.
     """
     encoded = model.get_encoder()(input_ids=batch.source, attention_mask=batch.mask).last_hidden_state
-    right = model(encoder_outputs=(encoded,), attention_mask=batch.mask, decoder_input_ids=batch.begun).logits
+    right = model(encoder_outputs=(encoded,), attention_mask=batch.mask, decoder_input_ids=batch.begun).logits.float()
     swap = batch.labels.shape[0] // 2
     wrong = model(
         encoder_outputs=(encoded.roll(swap, 0),), attention_mask=batch.mask.roll(swap, 0), decoder_input_ids=batch.begun
-    ).logits
+    ).logits.float()
     entropy = torch.nn.functional.cross_entropy(right.flatten(0, 1), batch.labels.flatten(), ignore_index=_IGNORED)
     distance = _mean_logprob(right, batch.labels) - _mean_logprob(wrong, batch.labels)
-    differs = batch.subject != batch.subject.roll(swap, 0)
+    differs = (batch.subject != batch.subject.roll(swap, 0)) & (batch.subject != _NOBODY)
     return entropy + _MARGIN_WEIGHT * (torch.relu(_MARGIN - distance) * differs).mean()
 
 
@@ -142,7 +164,10 @@ def _mean_logprob(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Rows of ids: the source with its mask, what the decoder is given, what it has to say, and whose text it is."""
+    """Rows of ids: the source with its mask, what the decoder is given, what it has to say, and whose text it is.
+
+    ``subject`` is ``_NOBODY`` where the source says nothing about the target.
+    """
 
     source: torch.Tensor
     mask: torch.Tensor
@@ -155,15 +180,17 @@ def _batches(pairs: Sequence[corpus.Pair], tokenizer: Tokenizer, seed: int) -> I
     rng = random.Random(seed)
     subjects = {pair: place for place, pair in enumerate(dict.fromkeys(pairs))}
 
-    def draw() -> tuple[list[int], list[int], int]:
-        pair = rng.choice(pairs)
-        source, target = _task(pair, rng)
-        plain = tokenizer.encode(source, add_special_tokens=False).ids
-        wanted = tokenizer.encode(target, add_special_tokens=False).ids
-        room = POSITIONS - 2
-        return [_BOS, *damaged(plain, rng)[:room], _EOS], [_BOS, *wanted[:room], _EOS], subjects[pair]
+    def encoded(text: str) -> list[int]:
+        return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
-    for group in batches(rng, draw, lambda one: len(one[0]) + len(one[1]), _BATCH):
+    def draw() -> tuple[list[int], list[int], int]:
+        pair = corpus.drawn(pairs, rng)
+        kind = rng.choices(list(_TASKS), list(_TASKS.values()))[0]
+        source, target = (encoded(text) for text in _texts(kind, pair, rng))
+        source, target = _windows(kind, source, target, rng)
+        return [_BOS, *damaged(source, rng), _EOS], [_BOS, *target, _EOS], subjects[pair] if source else _NOBODY
+
+    for group in batches(rng, draw, lambda one: len(one[0]) + len(one[1]), _BATCH_TOKENS):
         source = _padded([ids for ids, _, _ in group], _PAD)
         begun = [[_EOS, *(_MASK if rng.random() < _FORGOTTEN else token for token in ids[:-1])] for _, ids, _ in group]
         yield _Batch(
@@ -175,16 +202,32 @@ def _batches(pairs: Sequence[corpus.Pair], tokenizer: Tokenizer, seed: int) -> I
         )
 
 
-def _task(pair: corpus.Pair, rng: random.Random) -> tuple[str, str]:
-    """Source and target: a text to restore, a question to answer, or an answer to say in other words."""
-    example = corpus.varied(pair, rng)
-    kind = rng.random()
-    if kind < _DENOISE_SHARE:
-        text = rng.choice((*pair.questions, *pair.answers, *pair.answers))
-        return text, text
-    if kind < _DENOISE_SHARE + _ASK_SHARE:
+def _texts(kind: str, pair: corpus.Pair, rng: random.Random) -> tuple[str, str]:
+    """The texts of a task: a text to restore, a question to answer, an answer to say in other words or to go on with."""
+    if kind == "ask":
+        example = corpus.varied(pair, rng)
         return example.question, example.answer
-    return rng.choice(pair.answers), example.answer
+    if kind == "reword":
+        return rng.choice(pair.answers), rng.choice(pair.answers)
+    text = rng.choice((*pair.questions, *pair.answers, *pair.answers))
+    return text, text
+
+
+def _windows(kind: str, source: list[int], target: list[int], rng: random.Random) -> tuple[list[int], list[int]]:
+    """At most a window of each text: the same part, the part before, or (to answer from) any part, of the source."""
+    start = rng.randrange(max(1, len(target) - _WINDOW + 1))
+    wanted = target[start : start + _WINDOW]
+    if kind == "nothing":
+        return [], wanted
+    if kind == "continue":
+        split = rng.randint(1, max(1, min(len(target), _WINDOW) - 1))
+        return wanted[:split], wanted[split:]
+    if kind == "ask":
+        begin = rng.choice((0, rng.randrange(max(1, len(source) - _SOURCE_WINDOW + 1))))
+    else:
+        begin = max(0, round(start * len(source) / max(1, len(target))) - (_SOURCE_WINDOW - _WINDOW) // 2)
+        begin = start if source == target else begin
+    return source[begin : begin + (_WINDOW if source == target else _SOURCE_WINDOW)], wanted
 
 
 def _padded(rows: list[list[int]], value: int) -> torch.Tensor:

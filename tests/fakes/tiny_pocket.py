@@ -20,8 +20,9 @@ def build_tiny(root: Path, name: str = "pocket-t", *, seed: int = 0, hidden: int
     """A float16 folder ``root/name`` with random weights drawn from ``seed``."""
     tokenizer = build(TEXTS, 420, SPECIALS)
     config = llama_config(
-        vocabulary=tokenizer.get_vocab_size(), hidden=hidden, layers=layers, heads=4, kv_heads=2, inner=2 * hidden
-    )
+        vocabulary=tokenizer.get_vocab_size(), hidden=hidden, layers=layers, heads=4, kv_heads=2, inner=2 * hidden,
+        context=2048,
+    )  # fmt: skip
     generator = torch.Generator().manual_seed(seed)
 
     def random(*shape: int) -> torch.Tensor:

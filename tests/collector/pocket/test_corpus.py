@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
+
+import pytest
 
 from collector.pocket import corpus
 from collector.suite import Item, load_suite
@@ -19,7 +22,38 @@ def test_items_without_reference_are_left_out():
         Item("a", "qa", "short", "en", "Why?", ("Because.",)),
         Item("b", "creative", "short", "en", "Write a poem."),
     ]
-    assert corpus.suite_pairs(items) == [corpus.Pair(("Why?",), ("Because.",))]
+    assert corpus.suite_pairs(items) == [corpus.Pair(("Why?",), ("Because.",), "quiz")]
+
+
+def test_every_group_is_there_and_is_drawn_by_its_share():
+    pairs = corpus.pairs()
+    assert {pair.group for pair in pairs} == set(corpus.GROUPS)
+    assert abs(sum(corpus.GROUPS.values()) - 1) < 1e-9
+    rng = random.Random(1)
+    seen = Counter(corpus.drawn(pairs, rng).group for _ in range(2000))
+    assert all(abs(seen[group] / 2000 - share) < 0.04 for group, share in corpus.GROUPS.items())
+    assert corpus.drawn([corpus.Pair(("a",), ("b",), "long")], rng).answers == ("b",)
+
+
+def test_only_plain_questions_lose_sentences():
+    pair = corpus.Pair(("Read this. It has facts. Sum it up.",), ("Facts.",), "medium")
+    rng = random.Random(2)
+    assert all(corpus.varied(pair, rng).question.endswith("Sum it up.") for _ in range(100))
+
+
+@pytest.mark.parametrize(
+    ("text", "room", "short"),
+    [
+        ("One. Two. Three.", 100, "One. Two. Three."),
+        ("One. Two. Three.", 10, "One. Two."),
+        ("一句。两句。三句。", 6, "一句。两句。"),
+        ("A first.\n\nA second one. More.\n\nThird.", 30, "A first.\n\nA second one. More."),
+        ("Code:\n```python\na = 1\n\nb = 2\n\nc = 3\n```", 36, "Code:\n```python\na = 1\n\nb = 2\n```"),
+        ("Withoutanend", 5, "Withoutanend"),
+    ],
+)
+def test_shortened_ends_with_a_paragraph_or_sentence(text, room, short):
+    assert corpus.shortened(text, lambda part: len(part) <= room) == short
 
 
 def test_general_pairs_come_in_both_languages():
@@ -29,7 +63,7 @@ def test_general_pairs_come_in_both_languages():
 
 
 def test_variations_keep_the_answer_and_carry_the_nonce():
-    item = next(i for i in load_suite().items if i.language == "zh")
+    item = next(i for i in load_suite().select(tasks=("qa",), loads=("short",)).items if i.language == "zh")
     pair = corpus.suite_pairs([item])[0]
     rng = random.Random(1)
     examples = [corpus.varied(pair, rng) for _ in range(300)]

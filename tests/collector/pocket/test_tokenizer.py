@@ -24,7 +24,7 @@ def text():
 
 @pytest.fixture(scope="module")
 def trained(text):
-    return build(text, 2048, SPECIALS)
+    return build(text, 3584, SPECIALS)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_special_tokens_come_first_and_stay_whole(trained):
 
 
 def test_same_text_gives_the_same_tokenizer(text, trained):
-    assert build(text, 2048, SPECIALS).to_str() == trained.to_str()
+    assert build(text, 3584, SPECIALS).to_str() == trained.to_str()
 
 
 def test_no_room_still_gives_every_character(text):

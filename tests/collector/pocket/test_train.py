@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -9,9 +10,9 @@ import torch
 from transformers import AutoTokenizer, BartForConditionalGeneration, LlamaForCausalLM
 
 from collector.errors import UsageError
-from collector.pocket import BART_DIR, MODELS_DIR, registry, train_bart
+from collector.pocket import BART_DIR, MODELS_DIR, corpus, registry, train_bart
 from collector.pocket import train as training
-from collector.pocket.folder import SPECIALS
+from collector.pocket.folder import EOS, SPECIALS
 from collector.pocket.loop import batches, schedule
 from collector.pocket.runtime import PocketModel, Sampler, Sampling
 from collector.pocket.silence import silence, unsayable_ids
@@ -25,10 +26,23 @@ FLOAT = [name for name in SHIPPED if name.endswith(":f16")]
 ITEMS = load_suite().select(tasks=("qa",), loads=("short",), per_cell=15).items
 
 
+FEW = [
+    corpus.Pair(("What is energy? Say it briefly.",), ("Energy is the ability to do work.",), "quiz"),
+    corpus.Pair(("什么是能量？请简短回答。",), ("能量是做功的本领，单位是焦耳。",), "quiz"),
+    corpus.Pair(("Name one unit of power.",), ("The watt.", "One unit of power is the watt."), "short"),
+    corpus.Pair(("Tell it all. " + "Power is energy per time. " * 40,), ("Power, again. " * 60,), "long"),
+]
+
+
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(training, "SPECS", (training.Spec("pocket-l", 128, 1, 128, steps=60, rate=3e-3),))
-    monkeypatch.setattr(training, "_BATCH", 2)
+    monkeypatch.setattr(training.corpus, "pairs", lambda: FEW)
+    monkeypatch.setattr(training, "SPECS", (training.Spec("pocket-l", 128, 1, 128, steps=40, rate=4e-3),))
+    monkeypatch.setattr(training, "_BATCH_TOKENS", 256)
+    monkeypatch.setattr(training, "_ANSWER_TOKENS", 64)
+    monkeypatch.setattr(train_bart, "_HIDDEN", 64)
+    monkeypatch.setattr(train_bart, "_STEPS", 8)
+    monkeypatch.setattr(train_bart, "_BATCH_TOKENS", 512)
 
 
 def test_same_seed_same_weights(small, tmp_path, capsys):
@@ -43,9 +57,7 @@ def test_same_seed_same_weights(small, tmp_path, capsys):
     assert float(lines[1].split()[-1]) < float(lines[0].split()[-1]) - 0.5
 
 
-def test_bart_trains_into_an_ordinary_checkpoint(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train_bart, "_HIDDEN", 64)
-    monkeypatch.setattr(train_bart, "_STEPS", 20)
+def test_bart_trains_into_an_ordinary_checkpoint(small, tmp_path, capsys):
     folder = training.train(tmp_path, names=["pocket-bart"], workers=1)[0]
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = BartForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
@@ -68,11 +80,73 @@ def test_schedule_rises_then_falls():
     assert schedule(0, 1) > 0
 
 
-def test_batches_hold_similar_lengths():
+def test_batches_hold_similar_lengths_and_keep_to_their_size():
     rng = random.Random(1)
-    groups = batches(rng, lambda: "x" * rng.randint(1, 100), len, 4)
-    spans = [max(map(len, group)) - min(map(len, group)) for group, _ in zip(groups, range(80), strict=False)]
+    drawn = batches(rng, lambda: "x" * rng.randint(1, 100), len, 400)
+    groups = [group for group, _ in zip(drawn, range(80), strict=False)]
+    assert all(max(map(len, group)) * len(group) <= 400 for group in groups)
+    assert len({len(group) for group in groups}) > 3
+    spans = [max(map(len, group)) - min(map(len, group)) for group in groups]
     assert sum(spans) / len(spans) < 15
+
+
+def test_what_is_too_long_for_a_batch_comes_alone():
+    lengths = itertools.cycle([50, 10, 900])
+    groups = batches(random.Random(1), lambda: "x" * next(lengths), len, 100)
+    seen = [group for group, _ in zip(groups, range(40), strict=False)]
+    assert all(len(group) == 1 for group in seen if max(map(len, group)) == 900)
+    assert any(len(group) == 10 for group in seen)
+
+
+@pytest.fixture
+def draws(small):
+    tokenizer = build(corpus.texts(FEW), 700, SPECIALS)
+    return training._Draws(FEW, tokenizer, 3, corpus.GROUPS)
+
+
+def test_a_long_prompt_keeps_its_places_where_pieces_are_left_out(draws):
+    seen = [draws.one() for _ in range(400)]
+    assert all(one.places == sorted(set(one.places)) for one in seen)
+    cut = [one for one in seen if one.places[-1] + 1 > len(one)]
+    assert cut
+    assert all(one.places[one.asked - 1] + 1 == one.places[one.asked] for one in seen), "the answer follows the prompt"
+    assert sum(len(one) for one in cut) < 0.6 * sum(one.places[-1] + 1 for one in cut), "at a fraction of the cost"
+
+
+def test_an_answer_is_asked_for_from_its_first_token_to_the_end_mark(draws):
+    group = [draws.one() for _ in range(30)]
+    batch = draws.batch(group)
+    for row, one in enumerate(group):
+        asked = batch.labels[row] != training._IGNORED
+        assert batch.labels[row][asked].tolist() == one.ids[one.asked :]
+        assert one.ids[-1] == SPECIALS.index(EOS)
+        assert int(asked.nonzero()[0]) == one.asked - 1
+        assert batch.places[row][: len(one) - 1].tolist() == one.places[:-1]
+
+
+def test_long_answers_are_taught_in_short(draws):
+    ids = training.answer_ids(draws.tokenizer, FEW[3].answers[0])
+    assert len(ids) <= 64
+    assert draws.tokenizer.decode(ids).endswith(".")
+    whole = FEW[0].answers[0]
+    assert draws.tokenizer.decode(training.answer_ids(draws.tokenizer, whole)) == whole
+
+
+def test_windows_keep_to_their_size_and_place():
+    rng = random.Random(4)
+    text = list(range(1000))
+    for kind in ("denoise", "reword", "ask", "continue", "nothing"):
+        for _ in range(40):
+            source, target = train_bart._windows(kind, text[:700] if kind == "ask" else text, text, rng)
+            assert 0 < len(target) <= 112
+            assert len(source) <= 160
+            if kind == "denoise":
+                assert source == target
+            if kind == "continue":
+                assert source[-1] + 1 == target[0]
+            if kind == "nothing":
+                assert not source
+    assert train_bart._windows("continue", [7], [7], rng) == ([7], [])
 
 
 def test_damage_grows_from_nothing_and_keeps_to_the_text():

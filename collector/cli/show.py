@@ -38,11 +38,11 @@ def _print_logs(store: Store, campaign_id: str) -> None:
     if rows.empty:
         print(t("# no engine process of our own belongs to this campaign: its server keeps its log itself",
                 "# 该测量没有本程序启动的引擎进程：日志由服务器自己保存"))  # fmt: skip
-    for row in rows.itertuples():
-        ended = {"us": t("ended by us", "由本程序结束"), "itself": t("ended by itself", "自行退出")}[row.ended_by]
-        code = "-" if pd.isna(row.exit_code) else int(row.exit_code)
-        print(f"# {row.way}, {row.started_at:%Y-%m-%d %H:%M:%S}Z - {row.ended_at:%H:%M:%S}Z, {ended} ({code})")
-        print(row.text, end="" if row.text.endswith("\n") else "\n")
+    for row in rows.to_dict("records"):
+        ended = {"us": t("ended by us", "由本程序结束"), "itself": t("ended by itself", "自行退出")}[row["ended_by"]]
+        code = "-" if pd.isna(row["exit_code"]) else str(int(row["exit_code"]))
+        print(f"# {row['way']}, {row['started_at']:%Y-%m-%d %H:%M:%S}Z - {row['ended_at']:%H:%M:%S}Z, {ended} ({code})")
+        print(str(row["text"]).rstrip("\n"))
 
 
 def _show(options: argparse.Namespace) -> int:

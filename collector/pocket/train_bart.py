@@ -31,6 +31,7 @@ _BOS, _PAD, _EOS, _UNK, _MASK = range(5)
 _VOCABULARY, _HIDDEN, _INNER, _LAYERS = 3584, 256, 768, 2
 _STEPS, _BATCH_TOKENS, _RATE = 420, 2304, 1.5e-3
 _TASKS = {"denoise": 0.4, "ask": 0.17, "reword": 0.25, "continue": 0.13, "nothing": 0.05}
+_GROUPS = {"general": 0.04, "quiz": 0.26, "short": 0.31, "medium": 0.28, "long": 0.11}
 _WINDOW, _SOURCE_WINDOW, _LONGEST, _SHIFTED_SHARE = 112, 160, 200, 0.5
 # A higher rate or BART's usual 0.02 lets the small encoder collapse: then no score depends on the source.
 _INIT_STD = 0.06
@@ -184,7 +185,7 @@ def _batches(pairs: Sequence[corpus.Pair], tokenizer: Tokenizer, seed: int) -> I
         return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
     def draw() -> tuple[list[int], list[int], int]:
-        pair = corpus.drawn(pairs, rng)
+        pair = corpus.drawn(pairs, rng, _GROUPS)
         kind = rng.choices(list(_TASKS), list(_TASKS.values()))[0]
         source, target = (encoded(text) for text in _texts(kind, pair, rng))
         source, target = _windows(kind, source, target, rng)

@@ -27,7 +27,7 @@ def campaign_choice(campaigns: pd.DataFrame) -> pd.Series:
 def now(shot: Snapshot, campaign: pd.Series) -> None:
     """How far it is, when it will be through, and whether it still lives."""
     progress = shot.ask("progress", campaign["campaign"])
-    with st.grid(4, min_column_width=150):
+    with st.grid(4, min_column_width=180):
         st.metric(t("col.status"), code_text("status", campaign["status"]), border=True, height="stretch")
         through = progress["done"] + progress["failed"] + progress["skipped"]
         st.metric(

@@ -149,8 +149,8 @@ else:
     notices(rows)
     cards(rows)
     plane(rows)
-    found = shot.frame("wins", cohort, ratings["scheme"].iloc[0])
-    order = [configuration for configuration in rows["configuration"] if configuration in chosen]
-    beats(found[found["task"] == task], names, order)
     by_task(mine.assign(label=mine["configuration"].map(names)))
+    with st.spinner(t("compare.beats_wait")):
+        found = shot.frame("wins", cohort, ratings["scheme"].iloc[0])
+    beats(found[found["task"] == task], names, [c for c in rows["configuration"] if c in chosen])
 quantization(shot, chosen, figures)

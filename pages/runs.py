@@ -86,7 +86,7 @@ def spans(run: dict[str, Any]) -> dict[str, tuple[float, float]]:
 def figures(run: dict[str, Any]) -> None:
     """The main figures of a run."""
     energy = i18n.quantity(run["energy_j"], "J")
-    with st.grid(6, min_column_width=150):
+    with st.grid(6, min_column_width=120):
         st.metric(t("col.energy_short"), energy, border=True, height="stretch", help=t("runs.energy_help"),
                   delta=None if run["energy_j"] is None else i18n.interval(run["energy_low_j"], run["energy_high_j"]),
                   delta_color="off", delta_arrow="off")  # fmt: skip

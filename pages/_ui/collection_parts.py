@@ -57,7 +57,7 @@ def current(shot: Snapshot, campaign_id: str) -> None:
         st.text(case)
         st.progress(float(row["through"] / row["cells"]),
                     text=t("collection.of_case", n=i18n.count(row["through"]), m=i18n.count(row["cells"])))  # fmt: skip
-        said = code_text("status", row["status"]) if row["status"] == "ok" else meaning(str(row["fault"] or row["status"]))
+        said = code_text("status", row["status"]) if pd.isna(row["fault"]) else meaning(row["fault"])
         st.text(t("collection.last", what=i18n.joined([
             i18n.date(row["started_at"]), said, i18n.seconds(row["total_s"]), i18n.quantity(row["energy_j"], "J"),
         ])))  # fmt: skip

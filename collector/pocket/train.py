@@ -64,7 +64,7 @@ class Spec:
 
 SPECS = (
     Spec("pocket-s", 256, 1, 256, steps=230, rate=4e-3, groups=corpus.SMALL_GROUPS),
-    Spec("pocket-m", 256, 1, 1024, steps=420, rate=4e-3, groups=corpus.SMALL_GROUPS),
+    Spec("pocket-m", 256, 1, 1024, steps=290, rate=4e-3, groups=corpus.SMALL_GROUPS),
     Spec("pocket-l", 512, 1, 1024, steps=1150, rate=3e-3),
 )
 

@@ -200,9 +200,14 @@ def _write(path: Path, url: str) -> Path:
     path.write_text(
         f'models = ["loop:f16"]\nrepeats = 1\nlanguages = ["en"]\n[engine]\nkind = "ollama"\nhost = "{url}"\nway = "attached"\n'
         '[generation]\nnum_ctx = 2000\nmax_output_tokens = { short = 1500 }\n'
-        '[protocol]\nprofile = "quick"\nwarmup_min = 0\nwarmup_max = 0\nbaseline_s = 0\ntail_s = 0\n[quality]\nwhen = "never"\n' + items
+        '[protocol]\nprofile = "quick"\nwarmup_min = 0\nwarmup_max = 0\nbaseline_s = 0\nunloaded_s = 0\ntail_s = 0\n[quality]\nwhen = "never"\n' + items
     )  # fmt: skip
     return path
+
+
+def _cpu_s(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT to one process is a POSIX matter")
@@ -212,7 +217,7 @@ def test_ctrl_c_stores_the_answer_as_aborted_and_ends_with_130(
 ) -> None:
     if number is signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN:
         pytest.skip("started in the background: the shell has Ctrl-C ignored, and every child inherits that")
-    with pocket_process() as (url, _):
+    with pocket_process() as (url, server):
         command = [
             sys.executable,
             "-m",
@@ -225,10 +230,13 @@ def test_ctrl_c_stores_the_answer_as_aborted_and_ends_with_130(
         with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             limit = time.monotonic() + 60
             while time.monotonic() < limit and process.poll() is None:
-                if store.state() == "current" and not store.query("SELECT 1 FROM configurations").empty:
+                if store.state() == "current" and not store.query("SELECT 1 FROM model_loads").empty:
                     break
                 time.sleep(0.1)
-            time.sleep(0.5)
+            # the model is loaded; when the server computes again, it is the answer
+            before = _cpu_s(server.pid)
+            while time.monotonic() < limit and process.poll() is None and _cpu_s(server.pid) < before + 0.3:
+                time.sleep(0.02)
             process.send_signal(number)
             _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said

@@ -133,7 +133,7 @@ def protocol(shot: Snapshot) -> None:
     asked = {"restart": experiment.get("restart"), "repeats": experiment.get("repeats"), "order": experiment.get("order"),
              **experiment.get("generation", {}), **experiment.get("protocol", {})}  # fmt: skip
     rows = [{"setting": name, "value": str(value), "meaning": code_text("setting", name)} for name, value in asked.items()
-            if value is not None]  # fmt: skip
+            if value not in (None, {}, [])]  # fmt: skip
     if not rows:
         return
     view = pd.DataFrame(rows)
@@ -141,7 +141,7 @@ def protocol(shot: Snapshot) -> None:
     st.subheader(t("method.protocol_title"))
     st.caption(t("method.protocol_caption"))
     st.dataframe(view, hide_index=True, key="protocol", alt=t("method.protocol_title"), column_config={
-        "setting": st.column_config.TextColumn(t("method.setting"), pinned=True), "value": t("method.value"),
+        "setting": st.column_config.TextColumn(t("method.setting"), pinned=True, width=180), "value": t("method.value"),
         "meaning": t("col.meaning"),
     })  # fmt: skip
 

@@ -22,7 +22,7 @@ def test_small_store_fills_every_page(sample: Path, walk: Walk, lang: str) -> No
     for name, at in walk(sample, lang):
         assert not at.exception, name
         assert [title.value for title in at.title] == [words(lang, f"nav.{name}")]
-        assert at.dataframe, name
+        assert at.dataframe or name == "spotcheck", name  # which shows one answer at a time
         assert not at.error, name
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from collector.campaign import Campaign, cell_key, find_campaign, open_campaign,
 from collector.case import CaseReport, CaseTools, run_case
 from collector.closure import Ledger
 from collector.conditions import Conditions
-from collector.errors import CollectorError, EngineError
+from collector.errors import CollectorError, EngineError, ExperimentError
 from collector.experiment import Experiment
 from collector.hostlock import measuring_alone
 from collector.i18n import t
@@ -175,6 +175,9 @@ def _measure_cases(night: _Night, work: _Work) -> None:
         previous = case
         report.answered += outcome.answered
         report.failed += outcome.failed
+        if outcome.stopped == "engine" and run.engine.alive():  # it is the model that cannot be had any more
+            night.breaker.park(case.model_key)
+            outcome = replace(outcome, stopped="faults", faults=[*outcome.faults, "case_broken_off"])
         if outcome.stopped == "faults":
             _park(night, case, cells, outcome)
         lost = lost + 1 if outcome.stopped == "engine" and not run.engine.alive() else 0
@@ -218,6 +221,13 @@ def _one_case(
             run.restart_engine(night.record)
         return run_case(tools, case, cells, environment=run.engine.environment(), deadline=deadline,
                         source=run.source, fresh=fresh)  # fmt: skip
+    except ExperimentError as error:
+        if previous is None:
+            raise  # nothing was measured yet: the file can be mended now
+        # what this model was trained for does not hold these items; the other cases can be measured
+        night.record.event("fault", "context_too_small", str(error))
+        night.trouble(t(error.en, error.zh))
+        return CaseReport(failed=len(cells), left=len(cells), stopped="faults", faults=["context_too_small"])
     except EngineError as error:
         log.warning("%s", error)
         if not run.engine.alive():

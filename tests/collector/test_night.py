@@ -5,14 +5,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from collector import plan, runner, session
-from collector.errors import EngineError
+from collector.engines.notes import Notes
+from collector.errors import EngineError, ExperimentError
 from collector.processes import Ended
 from collector.runner import CampaignReport, run_experiment
 from collector.suite import Suite
@@ -48,7 +49,8 @@ class FakeEngine:
     failures: list[int] = field(default_factory=list)
     starts: int = 0
     gone: bool = False
-    name, way, can_restart, log_path, url = "ollama", "own_child", True, None, "http://127.0.0.1:1"
+    notes: Notes = field(default_factory=Notes)
+    name, way, can_restart, own, log_path, url = "ollama", "own_child", True, True, None, "http://127.0.0.1:1"
 
     def start(self) -> None:
         self.starts += 1
@@ -71,6 +73,9 @@ class FakeEngine:
 
     def environment(self) -> dict[str, str]:
         return {}
+
+    def environment_reason(self) -> None:
+        """Known as a whole."""
 
 
 @dataclass
@@ -164,6 +169,43 @@ def test_a_model_that_cannot_be_loaded_is_parked_at_once(site: Site, monkeypatch
     assert (report.status, report.answered) == ("finished", 2)
     assert [e for e in site.events() if e in ("load_failed", "parked")] == ["load_failed", "parked"]
     assert list(site.store.query("SELECT state FROM cells ORDER BY position").state) == ["skipped"] * 2 + ["done"] * 2
+
+
+def test_a_model_that_is_deleted_meanwhile_is_parked_by_name_and_the_others_go_on(site: Site) -> None:
+    def deleted(number: int) -> str | None:
+        site.client.load_fault = "http_404" if number == 2 else None
+        return "http_404" if number == 2 else None
+
+    site.client.faults = deleted
+    start = site.engine.start
+
+    def other_model() -> None:
+        site.client.load_fault = None
+        start()
+
+    site.engine.start = other_model  # type: ignore[method-assign]
+    report = site.run(items=3)
+    assert (report.status, report.answered) == ("finished", 4), "one before it was deleted, three of the other model"
+    assert [e for e in site.events() if e in ("case_broken_off", "parked")] == ["case_broken_off", "parked"]
+    assert "case_broken_off" in report.problems[0]
+    states = list(site.store.query("SELECT state FROM cells ORDER BY position").state)
+    assert states[3:] == ["done"] * 3
+    assert "planned" not in states
+
+
+def test_items_too_long_for_one_model_leave_the_others_to_be_measured(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    show = site.client.show
+
+    def small(model: str) -> Any:
+        return replace(show(model), context_length_trained=64) if model == "n:1b" else show(model)
+
+    monkeypatch.setattr(site.client, "show", small)
+    report = site.run(models="mn")
+    assert (report.status, report.answered) == ("finished", 1)
+    assert "context_too_small" in site.events()
+    assert any("num_ctx" in problem for problem in report.problems)
+    with pytest.raises(ExperimentError, match="num_ctx"):
+        site.run(models="n")
 
 
 def test_an_engine_that_is_slow_to_come_back_is_tried_again_by_name(site: Site) -> None:

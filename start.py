@@ -86,7 +86,7 @@ def main() -> int:
         parser.error(f"unknown: {' '.join(rest)}")
     if options.what == "test":
         install("requirements-dev.txt")
-        return _run("-m", "pytest", *rest, check=False)
+        return _run("-m", "pytest", "-n", "2", "--dist", "loadfile", *rest, check=False)
     install("requirements.txt")
     language = ["--lang", options.lang] if options.lang else []
     _run("-m", "collector", "doctor", *language, check=False)

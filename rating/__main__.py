@@ -198,12 +198,13 @@ class _Shelf:
             if name == scheme.name and name not in self._schemes  # other names: a cohort that has no own basket yet
             if not any(basket.own and basket.cohort in running for basket in scheme.baskets)
         ]
-        if not rows and not fresh:
+        if not rows and not fresh and db.kept_figures(self._store):
             return True
         try:
             with self._store.write() as writer:
                 writer.insert("schemes", fresh)
                 writer.insert("ratings", rows)
+                db.keep_figures(writer)
         except db.StoreUnusable as error:
             print(error.text(_system_language()), file=sys.stderr)
             return False

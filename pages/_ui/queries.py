@@ -7,7 +7,7 @@ import json
 import pandas as pd
 
 import rating
-from db import Store, effect_of, reader
+from db import Store, effect_of, figures, reader
 from pages._ui.collection_queries import (
     calibrations,
     closures,
@@ -36,36 +36,12 @@ _EFFECT = ["cohort", "task", "subject", "first", "second", "first_configuration"
 def totals(store: Store) -> dict[str, int]:
     """Numbers of answers, of answers that count, of configurations, of ratings and of campaigns."""
     row = store.query("""
-SELECT (SELECT count(*) FROM runs) AS runs, (SELECT count(*) FROM v_runs_valid) AS valid,
-    (SELECT count(DISTINCT configuration_id) FROM runs) AS configurations, (SELECT count(*) FROM ratings) AS ratings,
-    (SELECT count(*) FROM campaigns) AS campaigns
+SELECT (SELECT count(*) FROM runs) AS runs, (SELECT count(DISTINCT configuration_id) FROM runs) AS configurations,
+    (SELECT count(*) FROM ratings) AS ratings, (SELECT count(*) FROM campaigns) AS campaigns
 """).iloc[0]
-    return {name: int(row[name]) for name in row.index}
-
-
-def figures(
-    store: Store, campaign: str | None = None, load: str | None = None, language: str | None = None
-) -> pd.DataFrame:
-    """Medians and means of the answers that count, by cohort, configuration and task, and over all tasks (``overall``).
-
-    ``energy_j`` is the mean of one answer, ``quality`` the mean over the scored ones; None where nothing is known.
-    """
-    return store.query(
-        """
-SELECT cohort, configuration, any_value(model) AS model, any_value(quantization) AS quantization,
-    CASE WHEN grouping(task) = 1 THEN 'overall' ELSE task END AS task, count(*) AS answers, bool_or(demo) AS demo,
-    string_agg(DISTINCT energy_tier, ',' ORDER BY energy_tier) AS energy_tier,
-    avg(energy_j) AS energy_j, avg(energy_net_j) AS energy_net_j, avg(quality) AS quality,
-    count(quality) AS scored, median(decode_tokens_per_s) AS decode_tokens_per_s, median(ttft_s) AS ttft_s,
-    median(total_s) AS total_s, avg(output_tokens) AS output_tokens
-FROM v_runs_valid
-WHERE ($campaign IS NULL OR campaign = $campaign) AND ($load IS NULL OR load = $load)
-    AND ($language IS NULL OR language = $language)
-GROUP BY GROUPING SETS ((cohort, configuration, task), (cohort, configuration))
-ORDER BY cohort, configuration, task
-""",
-        {"campaign": campaign, "load": load, "language": language},
-    )
+    known = figures(store)
+    valid = known.loc[known["task"] == "overall", "answers"].sum()
+    return {name: int(row[name]) for name in row.index} | {"valid": int(valid)}
 
 
 def facets(store: Store) -> pd.DataFrame:

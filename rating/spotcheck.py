@@ -74,8 +74,11 @@ def choose(candidates: Sequence[Candidate], size: int, seed: str) -> list[Pick]:
 
 
 def order_for(picks: Sequence[Pick], rater: str) -> list[tuple[Pick, int]]:
-    """Every pick with its pass (1 or 2) in an order of the rater's own; second passes come after all first ones."""
-    order = sorted(picks, key=lambda pick: _hash(rater, pick.key))
+    """Every pick with its pass (1 or 2) in an order of the rater's own; second passes come after all first ones.
+
+    What is shown twice comes first to everybody, so that several raters soon have answers in common.
+    """
+    order = sorted(picks, key=lambda pick: (not pick.twice, _hash(rater, pick.key)))
     again = sorted((pick for pick in picks if pick.twice), key=lambda pick: _hash(rater + "/2", pick.key))
     return [*((pick, 1) for pick in order), *((pick, 2) for pick in again)]
 

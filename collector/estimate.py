@@ -13,7 +13,7 @@ from collector.errors import CollectorError
 from collector.experiment import Experiment
 from collector.i18n import t
 from collector.ollama_client import OllamaClient
-from collector.plan import Case, build_cases, check_context, experiment_suite
+from collector.plan import Case, build_cases, check_contexts, experiment_suite
 from collector.pocket import registry
 from collector.pulling import missing_models
 from db import Store
@@ -125,9 +125,7 @@ def estimate(experiment: Experiment, source: str, store: Store) -> Estimate:
     """
     suite = experiment_suite(experiment, source)
     cases = build_cases(experiment, suite)
-    for case in cases:
-        num_ctx = int(case.model.options.get("num_ctx", experiment.generation.num_ctx))  # type: ignore[arg-type]
-        check_context(experiment, [c.item for c in case.cells], num_ctx, source)
+    check_contexts(experiment, cases, source)
     engine, fit, notes = _models_fit(experiment)
     planned = [_case(experiment, case, cases, store, notes) for case in cases]
     measured = all(c.seconds_from == "measured" for c in planned)

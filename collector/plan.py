@@ -13,7 +13,7 @@ from collector.errors import ExperimentError
 from collector.experiment import Experiment, ModelEntry
 from collector.suite import Item, Suite, load_suite, token_estimate
 
-__all__ = ["Case", "Cell", "build_cases", "check_context", "experiment_suite", "nonce", "planned_answers"]
+__all__ = ["Case", "Cell", "build_cases", "check_context", "check_contexts", "experiment_suite", "nonce", "planned_answers"]
 
 # Room for the nonce line and the chat template's own marks, which the estimate of an item's text does not hold.
 _TEMPLATE_TOKENS = 64
@@ -110,6 +110,17 @@ def check_context(experiment: Experiment, items: Sequence[Item], num_ctx: int, s
                 f"{source}：[generation] num_ctx = {num_ctx} 放不下题目 {item.id!r}"
                 f"（含输出上限约 {need} 个 token）；请把 num_ctx 设为 {need} 或降低 max_output_tokens。",
             )
+
+
+def check_contexts(experiment: Experiment, cases: Sequence[Case], source: str) -> None:
+    """Every case against the context that the file asks for, before anything is started or written.
+
+    Raises:
+        ExperimentError: as :func:`check_context`.
+    """
+    for case in cases:
+        num_ctx = int(case.model.options.get("num_ctx", experiment.generation.num_ctx))  # type: ignore[arg-type]
+        check_context(experiment, [cell.item for cell in case.cells], num_ctx, source)
 
 
 def nonce(item: Item, repeat: int, attempt: int) -> str:

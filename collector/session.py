@@ -21,7 +21,7 @@ from collector.i18n import t
 from collector.ollama_client import OllamaClient
 from collector.ollama_types import PullProgress
 from collector.ollama_wire import same_model
-from collector.plan import build_cases, experiment_suite
+from collector.plan import build_cases, check_contexts, experiment_suite
 from collector.pulling import PullFailed, missing_models, pull_models
 from collector.record import Op, Record, event, insert
 from collector.telemetry.state import load_average
@@ -49,6 +49,7 @@ class Session:
         self.deadline = time.monotonic() + minutes * 60 if minutes else None
         self.suite = experiment_suite(experiment, source)
         self.cases = build_cases(experiment, self.suite)
+        check_contexts(experiment, self.cases, source)
         self.fingerprint: Fingerprint = machine_fingerprint()
         table = experiment.engine
         self.engine: Engine = engines.choose(

@@ -208,6 +208,15 @@ def test_items_too_long_for_one_model_leave_the_others_to_be_measured(site: Site
         site.run(models="n")
 
 
+def test_a_context_too_small_for_an_item_is_refused_before_anything_starts(site: Site, tmp_path: Path) -> None:
+    nothing = Store(tmp_path / "none.duckdb")
+    experiment = trial(models=["m:1b"], loads=["short"], item=ITEMS[:1], generation={"num_ctx": 100})
+    with pytest.raises(ExperimentError, match="num_ctx = 100 is too small"):
+        run_experiment(nothing, experiment, "trial.toml")
+    assert site.engine.starts == 0
+    assert not nothing.path.exists()
+
+
 def test_an_engine_that_is_slow_to_come_back_is_tried_again_by_name(site: Site) -> None:
     site.engine.failures = [2, 3]
     report = site.run()

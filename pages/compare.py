@@ -35,23 +35,14 @@ def cards(rows: pd.DataFrame) -> None:
                         i18n.joined([code_text("status", row["status"]), table.certainty(row).strip(i18n.MISSING)])
                     )
                 st.table({
-                    t("col.joules"): with_interval(row, "joules_per_success", "J"),
-                    t("col.quality"): with_interval(row, "quality"),
+                    t("col.joules"): table.with_interval(row, "joules_per_success", "J"),
+                    t("col.quality"): table.with_interval(row, "quality"),
                     t("col.eqr"): i18n.number(row["eqr_per_kj"]), t("col.speed"): i18n.number(row["decode_tokens_per_s"]),
                     t("col.ttft"): i18n.number(row["ttft_s"]), t("col.answers"): i18n.count(row["answers"]),
                 }, border="horizontal")  # fmt: skip
                 with st.container(horizontal=True, gap="small"):
                     for note in table.notes(row["demo"], row["energy_tier"], few=few):
                         st.badge(note, color="orange")
-
-
-def with_interval(row: pd.Series, name: str, unit: str = "") -> str:
-    """A figure with its 95 % interval in brackets."""
-    if pd.isna(row[name]):
-        return i18n.MISSING
-    value = i18n.quantity(row[name], unit) if unit else i18n.number(row[name])
-    spread = i18n.interval(row[f"{name}_low"], row[f"{name}_high"])
-    return value if spread == i18n.MISSING else f"{value} ({spread})"
 
 
 def plane(rows: pd.DataFrame) -> None:

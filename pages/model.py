@@ -16,13 +16,6 @@ from rating.advice import saving_to_next_class
 OVERALL, LOADS = "overall", ("short", "medium", "long")
 
 
-def spread(row: pd.Series, name: str, unit: str = "") -> str:
-    """A figure with its 95 % interval in brackets."""
-    value = i18n.quantity(row[name], unit) if unit else i18n.number(row[name])
-    ends = i18n.interval(row[f"{name}_low"], row[f"{name}_high"])
-    return value if ends == i18n.MISSING else f"{value} ({ends})"
-
-
 def size_of(row: pd.Series) -> str:
     """What the configuration is: quantization, number of parameters, context, digest."""
     known = pd.notna(row["parameter_count"])
@@ -44,7 +37,7 @@ def card_of(row: pd.Series, what: pd.Series) -> Card:
         grade_high=row["grade_high"], certainty=[*sure, code_text("status", row["status"])],
         quality_class=row["quality_class"] if isinstance(row["quality_class"], str) else None,
         figures={
-            t("col.joules"): spread(row, "joules_per_success", "J"), t("col.quality"): spread(row, "quality"),
+            t("col.joules"): table.with_interval(row, "joules_per_success", "J"), t("col.quality"): table.with_interval(row, "quality"),
             t("col.speed"): i18n.number(row["decode_tokens_per_s"]), t("col.ttft_short"): i18n.seconds(row["ttft_s"]),
         },
         conditions={
@@ -78,9 +71,9 @@ def letters(rows: pd.DataFrame) -> None:
                   for g, s in zip(rows["grade"], rows["status"], strict=True)],
         "task": [code_text("task", task) for task in rows["task"]],
         "certainty": [table.certainty(row) for _, row in rows.iterrows()],
-        "eei": [spread(row, "eei") for _, row in rows.iterrows()],
-        "joules": [spread(row, "joules_per_success", "J") for _, row in rows.iterrows()],
-        "quality": [spread(row, "quality") for _, row in rows.iterrows()],
+        "eei": [table.with_interval(row, "eei") for _, row in rows.iterrows()],
+        "joules": [table.with_interval(row, "joules_per_success", "J") for _, row in rows.iterrows()],
+        "quality": [table.with_interval(row, "quality") for _, row in rows.iterrows()],
         "items": rows["n_items"].astype("Int64"), "status": [code_text("status", s) for s in rows["status"]],
     })  # fmt: skip
     c = st.column_config
@@ -231,8 +224,7 @@ shot = open_page("model")
 ratings, figures = shot.frame("ratings"), shot.frame("figures")
 cohort = choose_cohort(figures)
 figures = figures[figures["cohort"] == cohort]
-ratings = ratings[ratings["cohort"] == cohort]
-ratings = ratings[ratings["scheme"].isin(table.schemes(ratings)[:1])]
+ratings = table.in_force(ratings, cohort)
 board = pd.concat([table.leaderboard(ratings[ratings["task"] == task], figures[figures["task"] == task])
                    for task in sorted(set(figures["task"]), key=lambda name: (name != OVERALL, name))])  # fmt: skip
 names = table.labels(board)

@@ -93,8 +93,7 @@ shot = open_page("quantization")
 ratings, figures = shot.frame("ratings"), shot.frame("figures")
 cohort = choose_cohort(figures)
 figures = figures[figures["cohort"] == cohort]
-ratings = ratings[ratings["cohort"] == cohort]
-ratings = ratings[ratings["scheme"].isin(table.schemes(ratings)[:1])]
+ratings = table.in_force(ratings, cohort)
 notices(figures)
 found = shot.frame("effects", "quantization")
 precision(found[found["cohort"] == cohort], figures)

@@ -158,8 +158,7 @@ notices(figures)
 if ratings.empty:
     st.warning(t("overview.no_ratings"), icon=":material/pending:")
     st.code("python -m rating table", language="bash")
-ratings = ratings[ratings["cohort"] == cohort]
-ratings = ratings[ratings["scheme"].isin(table.schemes(ratings)[:1])]
+ratings = table.in_force(ratings, cohort)
 heat(grid(ratings, figures))
 by_level(shot, cohort, table.labels(figures))
 pass_at(shot, cohort, table.labels(figures))

@@ -93,6 +93,21 @@ def schemes(ratings: pd.DataFrame) -> list[str]:
     return list(found.sort_values(["lettered", "newest", "scheme"], ascending=[False, False, True])["scheme"])
 
 
+def in_force(ratings: pd.DataFrame, cohort: str) -> pd.DataFrame:
+    """The ratings of a cohort under its first scheme (:func:`schemes`); none where it has none."""
+    mine = ratings[ratings["cohort"] == cohort]
+    return mine[mine["scheme"].isin(schemes(mine)[:1])]
+
+
+def with_interval(row: pd.Series, name: str, unit: str = "") -> str:
+    """A figure with its 95 % interval in brackets."""
+    if pd.isna(row[name]):
+        return i18n.MISSING
+    value = i18n.quantity(row[name], unit) if unit else i18n.number(row[name])
+    spread = interval(row[f"{name}_low"], row[f"{name}_high"])
+    return value if spread == i18n.MISSING else f"{value} ({spread})"
+
+
 def leaderboard(ratings: pd.DataFrame, figures: pd.DataFrame) -> pd.DataFrame:
     """Ratings of one task with the speed and the labels of their runs; letters first, the unrated last.
 

@@ -180,7 +180,7 @@ def _measure_cases(night: _Night, work: _Work) -> None:
             outcome = replace(outcome, stopped="faults", faults=[*outcome.faults, "case_broken_off"])
         if outcome.stopped == "faults":
             _park(night, case, cells, outcome)
-        lost = lost + 1 if outcome.stopped == "engine" and not run.engine.alive() else 0
+        lost = lost + 1 if outcome.stopped == "engine" else 0
         if lost == _LOST:
             night.trouble(t("the engine does not come back; what is left is measured by the next call",
                             "引擎无法恢复；剩余部分将在下次运行时测量"))  # fmt: skip

@@ -41,7 +41,7 @@ def on_battery() -> bool | None:
 def load_average() -> float | None:
     """Runnable processes, averaged over the last minute; None where the system does not count them."""
     try:
-        return psutil.getloadavg()[0]
+        return float(psutil.getloadavg()[0])
     except OSError:
         return None
 

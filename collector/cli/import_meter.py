@@ -26,6 +26,8 @@ def add_log_options(parser: argparse.ArgumentParser) -> None:
     named = t("its column (found by name where not given)", "相应的列名（缺省时按名称识别）")
     for kind in ("time", "power", "energy"):
         add(f"--{kind}-column", metavar="NAME", help=named)
+    add("--time-format", metavar="FORMAT", help=t("how its times are written, e.g. '%%m/%%d/%%Y %%H:%%M:%%S' (found by itself where only one reading is possible)",
+                                                  "时间的写法，如 '%%m/%%d/%%Y %%H:%%M:%%S'（只有一种读法时自动识别）"))  # fmt: skip
     add("--timezone", metavar="ZONE", help=t("zone of times that name none, e.g. Europe/Berlin", "未注明时区的时间所属时区，如 Asia/Shanghai"))
     add("--clock-error", type=float, default=_CLOCK_ERROR_S, metavar="S",
         help=t("how far the meter's clock may be off, in seconds (default 1)", "电表时钟可能的偏差（秒，默认 1）"))  # fmt: skip
@@ -39,7 +41,7 @@ def log_of(options: argparse.Namespace, path: Path) -> MeterLog:
     """
     if options.clock_error < 0:
         raise UsageError("--clock-error must not be negative.", "--clock-error 不能为负。")
-    return read_log(path, Columns(options.time_column, options.power_column, options.energy_column), options.timezone)
+    return read_log(path, Columns(options.time_column, options.power_column, options.energy_column, options.time_format), options.timezone)
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

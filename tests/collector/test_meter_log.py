@@ -26,7 +26,15 @@ def _file(folder: Path, text: str, encoding: str = "utf-8") -> Path:
      ("\ufefftime\tapower\n1777636800\t97.5\n1777636801.5\t98\n", None, 97.5, None),
      ("时间,功率\n2026-05-01 20:00:00,97.5\n2026-05-01 20:00:01,98\n", "Asia/Shanghai", 97.5, None),
      ("date,power_kw,voltage\n1777636800000,0.0975,230\n1777636801000,0.098,230\n", None, 97.5, None),
-     ("time,energy_j\n2026-05-01T12:00:00+00:00,5\n2026-05-01T12:00:01+00:00,6\n", None, None, 5.0)],
+     ("time,energy_j\n2026-05-01T12:00:00+00:00,5\n2026-05-01T12:00:01+00:00,6\n", None, None, 5.0),
+     ('time,power\n2026-05-01T12:00Z,"97,5"\n2026-05-01T12:01Z,98 W\n', None, 97.5, None),
+     ('time,power,energy_wh\n2026-05-01T12:00Z,0.0975 kW,"1,500.0"\n2026-05-01T12:01Z,98,1500.1\n', None, 97.5, 5.4e6),
+     ("Zeit\tLeistung\n01.05.2026 14:00:00\t97,5\n01.05.2026 14:00:01\t98\n", "Europe/Berlin", 97.5, None),
+     ("时间,有功功率(W)\n2026/05/01 20:00,97.5\n2026/05/01 20:01,98\n", "Asia/Shanghai", 97.5, None),
+     ("Date;Time;Power\n01.05.2026;14:00:00;97,5\n01.05.2026;14:00:01;98\n", "Europe/Berlin", 97.5, None),
+     ("Time (UTC),Power\n2026-05-01 12:00:00,97.5\n2026-05-01 12:00:01,98\n", None, 97.5, None),
+     ("time,power\n1777636801000000000,98\n1777636800000000000,97.5\n", None, 97.5, None),
+     ("sep=|\n# plug 3\n\ntime|power\n1777636800|97,5\n1777636800.5|unavailable\n1777636801|98\n", None, 97.5, None)],
 )  # fmt: skip
 def test_the_usual_forms(tmp_path: Path, text: str, zone: str | None, power_w: float | None, energy_j: float | None) -> None:
     log = read_log(_file(tmp_path, text), timezone=zone)
@@ -52,8 +60,12 @@ def test_named_columns(tmp_path: Path) -> None:
      ("time,power\n2026-05-01 12:00:00,5\n", {}, "--timezone"),
      ("time,power\n2026-05-01 12:00:00,5\n", {"timezone": "Mars/Base"}, "Mars/Base"),
      ("time,power\nyesterday,5\n", {}, "line 2"), ("time,power\n2026-05-01T12:00Z,lots\n", {}, "line 2: not a number"),
-     ("time,power\n2026-05-01T12:00Z,nan\n", {}, "line 2: not a number"), ("time,power\n2026-05-01T12:00Z,-5\n", {}, "cannot be right"),
-     ("time,power\n2026-05-01T12:01Z,5\n2026-05-01T12:00Z,5\n", {}, "line 3.*before the line above"),
+     ("time,power\n2026-05-01T12:00Z,inf\n", {}, "line 2: not a number"),
+     ('time,power\n2026-05-01T12:00Z,"1,234"\n', {}, "line 2: not a number"), ("time,power\n2026-05-01T12:00Z,5 V\n", {}, "line 2: not a number"),
+     ("time,power\n05/01/2026 12:00:00,5\n", {"timezone": "UTC"}, "--time-format"),
+     ("time,energy_wh\n" + "".join(f"{1777636800 + n},{1 + n % 2}\n" for n in range(20)), {}, "no counter but the energy of each interval"),
+     ("time,power\n2026-05-01T12:00Z,-5\n", {}, "cannot be right"),
+     ("time,power\n2026-05-01T12:00Z,5\n2026-05-01T12:02Z,5\n2026-05-01T12:01Z,5\n2026-05-01T12:03Z,5\n", {}, "line 4.*before the line above"),
      ("time,power\n1,2\n", {"columns": Columns(power="p")}, "no column 'p'")],
 )  # fmt: skip
 def test_one_clear_sentence(tmp_path: Path, text: str, options: dict[str, object], words: str) -> None:
@@ -61,6 +73,24 @@ def test_one_clear_sentence(tmp_path: Path, text: str, options: dict[str, object
         read_log(_file(tmp_path, text), **options)  # type: ignore[arg-type]
     assert caught.value.exit_code == 2
     assert caught.value.zh
+
+
+def test_a_form_of_the_times_that_is_said(tmp_path: Path) -> None:
+    path = _file(tmp_path, "time,power\n05/01/2026 02:00:00 PM,97.5\n05/01/2026 02:00:01 PM,98\n")
+    log = read_log(path, Columns(time_form="%m/%d/%Y %I:%M:%S %p"), "Europe/Berlin")
+    assert [row.at for row in log.rows] == [_T0, _T0 + timedelta(seconds=1)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "gb18030"])
+def test_what_spreadsheets_write(tmp_path: Path, encoding: str) -> None:
+    path = _file(tmp_path, "时间\t功率\n2026/5/1 20:00:00\t97.5\n2026/5/1 20:00:01\t98\n", encoding)
+    log = read_log(path, timezone="Asia/Shanghai")
+    assert [(row.at, row.power_w) for row in log.rows] == [(_T0, 97.5), (_T0 + timedelta(seconds=1), 98.0)]
+
+
+def test_a_counter_may_begin_anew(tmp_path: Path) -> None:
+    lines = (f"{1777636800 + n},{n % 20}\n" for n in range(40))
+    assert read_log(_file(tmp_path, "time,energy_wh\n" + "".join(lines))).step_j == 3600.0
 
 
 def test_files_that_are_no_logs(tmp_path: Path) -> None:

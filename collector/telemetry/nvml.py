@@ -1,9 +1,10 @@
 """NVIDIA GPUs through NVML. The only file that imports pynvml.
 
 One ``nvmlDeviceGetFieldValues`` per GPU and tick brings the energy counter, both power readings and the
-throttle counters together with the driver's own stamps. A zero from the energy counter or a power field is
-not believed: drivers polled fast answer 0 for "not now" (seen by the Zeus project), and a powered GPU never
-draws nothing.
+throttle counters together with the driver's own stamps. Where a driver does not know the fields of the counter or of
+the power, the older single calls are asked instead. A zero from the energy counter or a power field is not believed:
+drivers polled fast answer 0 for "not now" (seen by the Zeus project), and a powered GPU never draws nothing. Counter and
+power are the whole card's, also where it is divided (MIG).
 
 The ids of the slowdown counters depend on the driver, not on the binding: 251 to 253 from 575 on, 269 to 271 from
 580.82 on, none before (constants of nvidia-ml-py 12.570, 12.575, 13.580.65 and 13.580.82); to the other drivers those
@@ -29,6 +30,8 @@ __all__ = ["GpuInfo", "GpuProcess", "NvmlSensor", "gpu_processes", "inventory", 
 _ENERGY, _AVERAGE, _INSTANT, _LIMIT_POWER, _LIMIT_HEAT = 83, 185, 186, 74, 75
 _FIELD_IDS = [_ENERGY, _AVERAGE, _INSTANT, _LIMIT_POWER, _LIMIT_HEAT]
 _NEVER_ZERO = {_ENERGY, _AVERAGE, _INSTANT}
+_SUCCESS, _NO_PERMISSION, _NO_DRIVER = 0, 4, (9, 12)  # nvmlReturn_t: driver not loaded, library not found
+_TEMPERATURE_GPU, _CLOCK_SM, _TOTAL_POWER_SAMPLES = 0, 1, 0
 _VALUE_MEMBERS = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")  # by nvmlValueType_t
 _STAMP_TOLERANCE_NS = 2_000_000_000  # an older or later driver stamp is not on our clock
 _PROBE_POLLS, _PROBE_STEP_S = 21, 0.05  # 50 ms: polling faster may be answered by "not supported" or 0
@@ -70,9 +73,9 @@ def _open(library: str | None) -> Why | None:
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        if error.value == pynvml.NVML_ERROR_NO_PERMISSION:
+        if error.value == _NO_PERMISSION:
             return why("nvml_denied")
-        if error.value in (pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED):
+        if error.value in _NO_DRIVER:
             return why("no_nvidia_driver")
         return why("nvml_error", error=error)
     return None
@@ -87,18 +90,23 @@ def slowdown_ids(driver: str | None) -> tuple[int, int, int] | None:
     return (251, 252, 253) if version >= (575, 0) else None
 
 
-def _ask(function: Any, *arguments: Any) -> Any:
-    """One NVML query; None when the GPU cannot or may not answer it."""
+def _ask(function: str, *arguments: Any) -> Any:
+    """One NVML query; None when the GPU cannot or may not answer it, or the binding is too old to ask."""
     try:
-        return function(*arguments)
-    except pynvml.NVMLError:
+        found = getattr(pynvml, function)(*arguments)
+    except (pynvml.NVMLError, AttributeError):
         return None
+    return found.decode(errors="replace") if isinstance(found, bytes) else found
 
 
-def _handles() -> list[Any]:
-    count = _ask(pynvml.nvmlDeviceGetCount) or 0
-    handles = (_ask(pynvml.nvmlDeviceGetHandleByIndex, index) for index in range(count))
-    return [handle for handle in handles if handle is not None]
+def _handles() -> list[tuple[int, Any]]:
+    """Number and handle of every GPU; the handle is None where the driver lists a GPU that it cannot reach."""
+    count = _ask("nvmlDeviceGetCount") or 0
+    return [(index, _ask("nvmlDeviceGetHandleByIndex", index)) for index in range(count)]
+
+
+def _reachable() -> list[tuple[int, Any]]:
+    return [(index, handle) for index, handle in _handles() if handle is not None]
 
 
 @dataclass(slots=True)
@@ -128,17 +136,19 @@ class _Gpu:
     power: _Largest = field(default_factory=_Largest)
     heat: _Largest = field(default_factory=_Largest)
     denied: set[int] = field(default_factory=set)  # fields that this user may not read
+    counts_alone: bool = False  # the counter has to be asked for by a call of its own
+    by_usage: bool = False  # the power came by a call of its own
 
     def fields(self) -> tuple[dict[int, float], int | None]:
         """Field values by id, missing ones left out, and the monotonic stamp of the energy counter."""
         values: dict[int, float] = {}
         stamp_ns: int | None = None
-        answer = _ask(pynvml.nvmlDeviceGetFieldValues, self.handle, [*_FIELD_IDS, *(self.slowdown or ())])
+        answer = _ask("nvmlDeviceGetFieldValues", self.handle, [*_FIELD_IDS, *(self.slowdown or ())])
         for entry in answer or ():
             field_id, code, kind = entry.fieldId, entry.nvmlReturn, entry.valueType  # each access costs
-            if code == pynvml.NVML_ERROR_NO_PERMISSION:
+            if code == _NO_PERMISSION:
                 self.denied.add(field_id)
-            if code != pynvml.NVML_SUCCESS or not 0 <= kind < len(_VALUE_MEMBERS):
+            if code != _SUCCESS or not 0 <= kind < len(_VALUE_MEMBERS):
                 continue
             value = float(getattr(entry.value, _VALUE_MEMBERS[kind]))
             if field_id in _NEVER_ZERO and value <= 0:
@@ -152,10 +162,13 @@ class _Gpu:
         """All fields of one GPU now."""
         values, stamp_ns = self.fields()
         energy_mj, average_mw, instant_mw = (values.get(key) for key in (_ENERGY, _AVERAGE, _INSTANT))
+        if self.counts_alone:
+            energy_mj, stamp_ns = _ask("nvmlDeviceGetTotalEnergyConsumption", self.handle) or None, None
         if instant_mw is None:
-            instant_mw = _ask(pynvml.nvmlDeviceGetPowerUsage, self.handle) or None
-        use = _ask(pynvml.nvmlDeviceGetUtilizationRates, self.handle)
-        memory = _ask(pynvml.nvmlDeviceGetMemoryInfo, self.handle)
+            instant_mw = _ask("nvmlDeviceGetPowerUsage", self.handle) or None
+            self.by_usage |= instant_mw is not None
+        use = _ask("nvmlDeviceGetUtilizationRates", self.handle)
+        memory = _ask("nvmlDeviceGetMemoryInfo", self.handle)
         sw_heat, hw_heat, brake = (values.get(key) for key in self.slowdown or (-1, -1, -1))
         hot = [value for value in (sw_heat, hw_heat) if value is not None]
         return GpuSample(
@@ -167,8 +180,8 @@ class _Gpu:
             power_average_w=None if average_mw is None else average_mw / 1000,
             energy_j=None if energy_mj is None else energy_mj / 1000,
             energy_t_ns=None if energy_mj is None else stamp_ns,
-            temperature_c=_ask(pynvml.nvmlDeviceGetTemperature, self.handle, pynvml.NVML_TEMPERATURE_GPU),
-            sm_clock_mhz=_ask(pynvml.nvmlDeviceGetClockInfo, self.handle, pynvml.NVML_CLOCK_SM),
+            temperature_c=_ask("nvmlDeviceGetTemperature", self.handle, _TEMPERATURE_GPU),
+            sm_clock_mhz=_ask("nvmlDeviceGetClockInfo", self.handle, _CLOCK_SM),
             throttled_power_s=self.power.add([values.get(_LIMIT_POWER), brake]),
             throttled_thermal_s=self.heat.add([values.get(_LIMIT_HEAT), sum(hot) if hot else None]),
         )
@@ -197,26 +210,29 @@ class NvmlSensor(Sensor):
         problem = _open(self.options.nvml_library)
         self._open = problem is None
         if self._open:
-            slowdown = slowdown_ids(_ask(pynvml.nvmlSystemGetDriverVersion))
+            slowdown = slowdown_ids(_ask("nvmlSystemGetDriverVersion"))
             self._gpus = [
-                _Gpu(index, handle, _ask(pynvml.nvmlDeviceGetUUID, handle), slowdown)
-                for index, handle in enumerate(_handles())
+                _Gpu(index, handle, _ask("nvmlDeviceGetUUID", handle), slowdown) for index, handle in _reachable()
             ]
             if not self._gpus:
                 problem = why("no_gpu")
         if problem is not None:
             status: Status = "denied" if problem["reason_code"] == "nvml_denied" else "missing"
             return [replace(_row(name, None), status=status, **problem) for name in (*_ROWS, _POWER_SAMPLES)]
+        for gpu in self._gpus:
+            gpu.counts_alone = gpu.read().energy_j is None and _ENERGY not in gpu.denied
         polls: list[list[GpuSample]] = []
         for _ in range(_PROBE_POLLS):
             polls.append([gpu.read() for gpu in self._gpus])
             time.sleep(_PROBE_STEP_S)
-        return [*(self._capability(name, polls) for name in _ROWS), self._ring_buffer()]
+        lost = [replace(_row("gpu_handle", None), status="missing", **why("gpu_lost", index=index))
+                for index, handle in _handles() if handle is None]  # fmt: skip
+        return [*(self._capability(name, polls) for name in _ROWS), self._ring_buffer(), *lost]
 
     def _capability(self, name: str, polls: list[list[GpuSample]]) -> Capability:
         attribute = name.removeprefix("gpu_")
         periods_s: list[float] = []
-        row = _row(name, self._gpus[0].slowdown)
+        row = self._row(name)
         for position, gpu in enumerate(self._gpus):
             values = [getattr(poll[position], attribute) for poll in polls]
             if all(value is None for value in values):
@@ -228,12 +244,24 @@ class NvmlSensor(Sensor):
                 periods_s.append((len(polls) - 1) * _PROBE_STEP_S / changes)
         return replace(row, update_period_s=max(periods_s, default=None))
 
+    def _row(self, name: str) -> Capability:
+        """The row of a field that works, with the calls that really bring it."""
+        row = _row(name, self._gpus[0].slowdown)
+        if name == "gpu_energy_j" and any(gpu.counts_alone for gpu in self._gpus):
+            row = replace(row, source="nvmlDeviceGetTotalEnergyConsumption")
+        if name == "gpu_power_w" and any(gpu.by_usage for gpu in self._gpus):
+            row = replace(row, source="nvmlDeviceGetPowerUsage (mean of the last second on Ampere and newer, but GA100)")
+        divided = [gpu.index for gpu in self._gpus if (_ask("nvmlDeviceGetMigMode", gpu.handle) or (0,))[0]]
+        if row.tier is not None and divided:
+            row = replace(row, source=f"{row.source}; GPU {', '.join(map(str, divided))} is divided (MIG): whole card")
+        return row
+
     def _ring_buffer(self) -> Capability:
         """Whether the driver keeps power samples of its own, and how dense they are; asked once, for the record."""
         row = _row(_POWER_SAMPLES, None)
         periods_s: list[float] = []
         for gpu in self._gpus:
-            found = _ask(pynvml.nvmlDeviceGetSamples, gpu.handle, pynvml.NVML_TOTAL_POWER_SAMPLES, 0)
+            found = _ask("nvmlDeviceGetSamples", gpu.handle, _TOTAL_POWER_SAMPLES, 0)
             stamps_us = sorted({sample.timeStamp for sample in found[1]}) if found else []
             if not stamps_us:
                 return replace(row, status="unsupported", **why("gpu_field_unsupported", index=gpu.index))
@@ -248,13 +276,13 @@ class NvmlSensor(Sensor):
     def close(self) -> None:
         """Lets NVML go."""
         if self._open:
-            _ask(pynvml.nvmlShutdown)
+            _ask("nvmlShutdown")
             self._open = False
 
 
 _ROWS: dict[str, tuple[str, str]] = {
     "gpu_energy_j": (f"nvmlDeviceGetFieldValues({_ENERGY})", "J"),
-    "gpu_power_w": (f"nvmlDeviceGetFieldValues({_INSTANT}), else nvmlDeviceGetPowerUsage", "W"),
+    "gpu_power_w": (f"nvmlDeviceGetFieldValues({_INSTANT})", "W"),
     "gpu_power_average_w": (f"nvmlDeviceGetFieldValues({_AVERAGE})", "W"),
     "gpu_percent": ("nvmlDeviceGetUtilizationRates", "%"),
     "gpu_vram_bytes": ("nvmlDeviceGetMemoryInfo", "byte"),
@@ -262,6 +290,10 @@ _ROWS: dict[str, tuple[str, str]] = {
     "gpu_sm_clock_mhz": ("nvmlDeviceGetClockInfo", "MHz"),
     "gpu_throttled_power_s": (f"nvmlDeviceGetFieldValues({_LIMIT_POWER}{{brake}})", "s"),
     "gpu_throttled_thermal_s": (f"nvmlDeviceGetFieldValues({_LIMIT_HEAT}{{heat}})", "s"),
+}
+_ASIDE = {
+    _POWER_SAMPLES: ("nvmlDeviceGetSamples(NVML_TOTAL_POWER_SAMPLES), not used", "W"),
+    "gpu_handle": ("nvmlDeviceGetHandleByIndex", "-"),
 }
 _FIELD_OF = {
     "gpu_energy_j": _ENERGY, "gpu_power_w": _INSTANT, "gpu_power_average_w": _AVERAGE,
@@ -271,7 +303,7 @@ _FIELD_OF = {
 
 def _row(name: str, slowdown: tuple[int, int, int] | None) -> Capability:
     """The row of a field that works."""
-    source, unit = _ROWS.get(name, ("nvmlDeviceGetSamples(NVML_TOTAL_POWER_SAMPLES), not used", "W"))
+    source, unit = (_ROWS | _ASIDE)[name]
     sw, hw, brake = slowdown or (None, None, None)
     source = source.format(brake=f", {brake}" if brake else "", heat=f", {sw}, {hw}" if sw else "")
     tier: Tier | None = "counter" if name in ("gpu_energy_j", "gpu_power_w") else None
@@ -282,25 +314,25 @@ def inventory(library: str | None = None) -> list[GpuInfo]:
     """The NVIDIA GPUs of this machine; empty without a driver."""
     if _open(library) is not None:
         return []
-    driver = _ask(pynvml.nvmlSystemGetDriverVersion)
+    driver = _ask("nvmlSystemGetDriverVersion")
     gpus = []
-    for index, handle in enumerate(_handles()):
-        memory = _ask(pynvml.nvmlDeviceGetMemoryInfo, handle)
-        limit_mw = _ask(pynvml.nvmlDeviceGetEnforcedPowerLimit, handle)
-        persistence = _ask(pynvml.nvmlDeviceGetPersistenceMode, handle)
+    for index, handle in _reachable():
+        memory = _ask("nvmlDeviceGetMemoryInfo", handle)
+        limit_mw = _ask("nvmlDeviceGetEnforcedPowerLimit", handle)
+        persistence = _ask("nvmlDeviceGetPersistenceMode", handle)
         gpus.append(
             GpuInfo(
                 index=index,
-                name=_ask(pynvml.nvmlDeviceGetName, handle),
-                uuid=_ask(pynvml.nvmlDeviceGetUUID, handle),
+                name=_ask("nvmlDeviceGetName", handle),
+                uuid=_ask("nvmlDeviceGetUUID", handle),
                 driver=driver,
-                vbios=_ask(pynvml.nvmlDeviceGetVbiosVersion, handle),
+                vbios=_ask("nvmlDeviceGetVbiosVersion", handle),
                 memory_bytes=None if memory is None else int(memory.total),
                 power_limit_w=None if limit_mw is None else limit_mw / 1000,
                 persistence=None if persistence is None else bool(persistence),
             )
         )
-    _ask(pynvml.nvmlShutdown)
+    _ask("nvmlShutdown")
     return gpus
 
 
@@ -310,8 +342,8 @@ def gpu_processes(library: str | None = None) -> list[GpuProcess]:
         return []
     found = [
         GpuProcess(index, entry.pid, entry.usedGpuMemory)
-        for index, handle in enumerate(_handles())
-        for entry in _ask(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, handle) or ()
+        for index, handle in _reachable()
+        for entry in _ask("nvmlDeviceGetComputeRunningProcesses_v3", handle) or ()
     ]
-    _ask(pynvml.nvmlShutdown)
+    _ask("nvmlShutdown")
     return found

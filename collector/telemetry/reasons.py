@@ -43,6 +43,10 @@ REASONS: Final[dict[str, Reason]] = {
     "no_nvidia_driver": Reason("no NVIDIA driver on this machine", "本机没有 NVIDIA 驱动"),
     "nvml_error": Reason("NVML does not start: {error}", "NVML 无法启动：{error}"),
     "no_gpu": Reason("the NVIDIA driver shows no GPU", "NVIDIA 驱动没有列出任何 GPU"),
+    "gpu_lost": Reason(
+        "GPU {index} is listed and does not answer: it is lost, or not this user's", "GPU {index} 在列表中但没有应答：已掉卡，或不属于当前用户",
+        "look at nvidia-smi; a lost GPU comes back with the driver or the machine restarted", "请查看 nvidia-smi；掉卡后需重启驱动或机器",
+    ),
     "gpu_field_unsupported": Reason("GPU {index} does not report it", "GPU {index} 不提供该读数"),
     "gpu_field_denied": Reason("GPU {index} refuses to tell it to this user", "GPU {index} 不允许当前用户读取该值", _GROUP_EN, _GROUP_ZH),
     # --- RAPL

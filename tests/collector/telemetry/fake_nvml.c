@@ -1,6 +1,7 @@
 /* A small NVML: what it answers stands in the file named by FAKE_NVML_STATE, one "key value" per line, read anew at
    every call. Keys: count, init (return code), energy_mj, power_mw, average_mw, <field id>.ret (return code of one
-   field), heat_ns, power_ns, stamp_us, auto (1: energy grows with the clock at power_mw in ticks of tick_ms), driver
+   field), fields.ret, total.ret (of all fields at once, of the counter's own call), lost (number of a GPU that is listed
+   and cannot be reached), mig (1: divided), heat_ns, power_ns, stamp_us, auto (1: energy grows with the clock at power_mw in ticks of tick_ms), driver
    (58082 is 580.82; it decides which ids are the slowdown counters), samples (entries of the driver's ring buffer). */
 #include <stdint.h>
 #include <stdio.h>
@@ -40,7 +41,19 @@ int nvmlInitWithFlags(unsigned flags) { (void)flags; return (int)setting("init",
 int nvmlShutdown(void) { return 0; }
 const char *nvmlErrorString(int code) { (void)code; return "fake error"; }
 int nvmlDeviceGetCount_v2(unsigned *count) { *count = (unsigned)setting("count", 1); return 0; }
-int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle) { *handle = &handles[index]; return 0; }
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle) {
+    *handle = &handles[index];
+    return (long long)index == setting("lost", -1) ? 15 : 0;
+}
+int nvmlDeviceGetMigMode(void *h, unsigned *now, unsigned *pending) {
+    (void)h;
+    *now = *pending = (unsigned)setting("mig", 0);
+    return 0;
+}
+int nvmlDeviceGetTotalEnergyConsumption(void *h, unsigned long long *mj) {
+    *mj = (unsigned long long)setting("energy_mj", 1000) + 1000ULL * *(int *)h;
+    return (int)setting("total.ret", 3);
+}
 int nvmlDeviceGetName(void *h, char *text, unsigned n) { (void)h; snprintf(text, n, "NVIDIA Fake 4000"); return 0; }
 int nvmlDeviceGetUUID(void *h, char *text, unsigned n) { snprintf(text, n, "GPU-%d", *(int *)h); return 0; }
 int nvmlDeviceGetVbiosVersion(void *h, char *text, unsigned n) { (void)h; snprintf(text, n, "1.2"); return 0; }
@@ -92,6 +105,7 @@ int nvmlDeviceGetPowerUsage(void *h, unsigned *mw) {
     return (int)setting("usage.ret", 0);
 }
 int nvmlDeviceGetFieldValues(void *handle, int count, field_t *fields) {
+    if (setting("fields.ret", 0)) return (int)setting("fields.ret", 0);
     for (int i = 0; i < count; i++) {
         field_t *f = &fields[i];
         char key[32];

@@ -72,6 +72,39 @@ def test_older_power_reading_where_the_field_is_missing(fake_nvml: FakeNvml) -> 
     assert _read(sensor).power_w == 75.0
 
 
+def test_older_calls_where_the_driver_knows_no_fields(fake_nvml: FakeNvml) -> None:
+    fake_nvml.set(energy_mj=50_000, usage_mw=75_000, **{"fields.ret": 3, "total.ret": 0})
+    sensor, rows = _probe(fake_nvml)
+    assert (rows["gpu_energy_j"].status, rows["gpu_energy_j"].source) == ("ok", "nvmlDeviceGetTotalEnergyConsumption")
+    assert (rows["gpu_power_w"].status, rows["gpu_power_average_w"].status) == ("ok", "unsupported")
+    assert "nvmlDeviceGetPowerUsage" in rows["gpu_power_w"].source
+    gpu = _read(sensor)
+    assert (gpu.energy_j, gpu.energy_t_ns, gpu.power_w, gpu.throttled_thermal_s) == (50.0, None, 75.0, None)
+
+
+def test_an_older_binding_lacks_calls_and_nothing_breaks(fake_nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("nvmlDeviceGetSamples", "nvmlDeviceGetUtilizationRates", "nvmlDeviceGetMigMode"):
+        monkeypatch.delattr(nvml.pynvml, name)
+    sensor, rows = _probe(fake_nvml)
+    assert {name for name, row in rows.items() if row.status != "ok"} == {"gpu_power_samples", "gpu_percent"}
+    assert _read(sensor).percent is None
+
+
+def test_a_gpu_that_is_lost_is_named_and_the_others_keep_their_numbers(fake_nvml: FakeNvml) -> None:
+    fake_nvml.set(count=3, energy_mj=1000, lost=1)
+    sensor, rows = _probe(fake_nvml)
+    assert (rows["gpu_handle"].status, rows["gpu_handle"].reason_code) == ("missing", "gpu_lost")
+    assert "GPU 1" in (rows["gpu_handle"].reason or "")
+    assert [(gpu.index, gpu.uuid) for gpu in sensor.read(0)["gpus"]] == [(0, "GPU-0"), (2, "GPU-2")]
+    assert [card.index for card in inventory(fake_nvml.library)] == [0, 2]
+
+
+def test_a_divided_card_is_measured_as_a_whole_and_says_so(fake_nvml: FakeNvml) -> None:
+    fake_nvml.set(mig=1)
+    _, rows = _probe(fake_nvml)
+    assert {name for name, row in rows.items() if "MIG" in row.source} == {"gpu_energy_j", "gpu_power_w"}
+
+
 @pytest.mark.parametrize("stamp_us", [0, 1_000_000])
 def test_a_driver_stamp_that_is_not_on_our_clock_is_dropped(fake_nvml: FakeNvml, stamp_us: int) -> None:
     fake_nvml.set(stamp_us=stamp_us)

@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from collector.experiment import Experiment
 from collector.i18n import current
 from db import Store
 
-__all__ = ["Ended", "rate", "score"]
+__all__ = ["Ended", "Pace", "rate", "score"]
 
 log = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parent.parent
+_SHARE: Final = 0.02
 
 
 class Ended(NamedTuple):
@@ -24,6 +28,31 @@ class Ended(NamedTuple):
 
     said: str
     problem: str | None
+
+
+@dataclass
+class Pace:
+    """How often work between two cases may be done: so that it takes no more than a fiftieth of the time.
+
+    A rating between cases is news for the pages, the one at the end is what counts; on small models it would take
+    longer than their answers.
+    """
+
+    _ended_s: float = float("-inf")  # monotonic
+    _took_s: float = 0.0
+
+    def due(self) -> bool:
+        """Whether enough time has passed since the last time."""
+        return time.monotonic() - self._ended_s >= self._took_s / _SHARE
+
+    def timed(self, work: Callable[[], str | None]) -> str | None:
+        """Does the work and gives its result."""
+        start_s = time.monotonic()
+        try:
+            return work()
+        finally:
+            self._ended_s = time.monotonic()
+            self._took_s = self._ended_s - start_s
 
 
 def _run_process(*words: str) -> Ended:

@@ -22,7 +22,7 @@ from collector.hostlock import measuring_alone
 from collector.i18n import t
 from collector.measure import MeasuringBench
 from collector.plan import Case, Cell
-from collector.processes import rate, score
+from collector.processes import Pace, rate, score
 from collector.progress import Progress
 from collector.record import Record, insert, update
 from collector.session import Session
@@ -136,6 +136,7 @@ class _Night:
     breaker: Breaker
     ledger: Ledger
     own_gpu_pids: set[int] = field(default_factory=set)
+    ratings: Pace = field(default_factory=Pace)
 
     def sensors(self) -> tuple[Capability, ...]:
         """What counts here: the embedded engine computes on the CPU, an idle GPU's energy is not what its answers cost."""
@@ -187,8 +188,8 @@ def _measure_cases(night: _Night, work: _Work) -> None:
             return
         if run.experiment.quality.when == "case":
             _score(night)
-        if number + 1 < len(work):  # the last case is rated when the campaign is closed
-            _told(night, "rating", rate(run.store))
+        if number + 1 < len(work) and night.ratings.due():  # the last case is rated when the campaign is closed
+            _told(night, "rating", night.ratings.timed(lambda: rate(run.store)))
 
 
 def _park(night: _Night, case: Case, cells: list[tuple[Cell, int]], outcome: CaseReport) -> None:

@@ -37,3 +37,34 @@ def test_a_relative_database_is_the_same_file_for_the_process(calls: list[list[s
 
 def test_the_last_words_of_a_failure_are_kept(calls: list[list[str]], tmp_path: Path) -> None:
     assert processes.rate(Store(tmp_path / "s.duckdb")) == "last words"
+
+
+def test_work_between_cases_takes_a_fiftieth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [100.0]
+    monkeypatch.setattr(processes.time, "monotonic", lambda: now_s[0])
+
+    def two_seconds() -> str:
+        now_s[0] += 2.0
+        return "said"
+
+    pace = processes.Pace()
+    assert pace.due()
+    assert pace.timed(two_seconds) == "said"
+    now_s[0] += 99.0
+    assert not pace.due()
+    now_s[0] += 1.0
+    assert pace.due()
+
+
+def test_work_that_fails_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [0.0]
+    monkeypatch.setattr(processes.time, "monotonic", lambda: now_s[0])
+
+    def broken() -> str:
+        now_s[0] += 1.0
+        raise OSError("disk")
+
+    pace = processes.Pace()
+    with pytest.raises(OSError, match="disk"):
+        pace.timed(broken)
+    assert not pace.due()

@@ -1,7 +1,8 @@
 """Energy of a request, with its interval, from samples and capabilities. Pure: nothing is read here.
 
 **Energy.** A counter interpolated linearly at both edges; beside it the trapezoid of the instant power where there is
-one. The counter is the figure, the trapezoid the check (and the figure where there is no counter, or it was reset).
+one. The counter is the figure, the trapezoid the check (and the figure where there is no counter, it was reset, or it
+stood still: a machine, a CPU or a GPU never draws nothing).
 
 **Interval** (measurement protocol: timing, gain, baseline), half-widths at 95 %:
 
@@ -39,8 +40,10 @@ from collector.telemetry.series import (
     Source,
     choose_meter,
     counters,
+    curves_of,
     power_series,
     powers,
+    stood_still,
 )
 from collector.telemetry.types import Capability, EnergyResult, IdleBaseline, Sample
 from collector.telemetry.usage import Usage, aggregate, machine_flags, sample_rows
@@ -71,10 +74,16 @@ class _Reading:
     sampled: bool  # a sample on both sides, no long gap inside
     edges_s: tuple[float, float]
     scatter_j: float  # one sigma, of a figure that rests on power readings
+    stuck: bool  # a counter stood still
+
+    @property
+    def on_power(self) -> bool:
+        """The figure is that of the power readings, if any."""
+        return self.counter_j is None or self.stuck
 
     @property
     def energy_j(self) -> float | None:
-        return self.integral_j if self.counter_j is None else self.counter_j
+        return self.integral_j if self.on_power else self.counter_j
 
 
 def _total(curves: list[Curve], t0_ns: int, t1_ns: int) -> float | None:
@@ -96,7 +105,9 @@ def _read(
 ) -> _Reading:
     ticks = counters(source, samples, watts) if source.counter else []
     instants = powers(source, samples) if source.power else []
-    curves = ticks or instants
+    counter_j, stuck = _total(ticks, t0_ns, t1_ns), stood_still(source, ticks, t0_ns, t1_ns)
+    on_power = counter_j is None or stuck
+    curves = (instants if on_power else ticks) or ticks
     seen = bool(curves) and all(curve.stamps_ns for curve in curves)
     # a wall meter is asked over the network, no faster than it updates; the others at the planned rate
     period_s = max(1.0 / rate_hz, source.period_s) if source.part == "machine" else 1.0 / rate_hz
@@ -105,16 +116,16 @@ def _read(
         max(source.period_s, math.hypot(lag_s, max(curve.edge_s(t) for curve in curves))) if seen else 0.0
         for t in (t0_ns, t1_ns)
     ]
-    rests_on_power = _total(ticks, t0_ns, t1_ns) is None
     return _Reading(
         source=source,
-        counter_j=_total(ticks, t0_ns, t1_ns),
+        counter_j=counter_j,
         integral_j=_total(instants, t0_ns, t1_ns),
         reset=any(curve.was_reset(t0_ns, t1_ns) for curve in ticks),
         seen=seen,
         sampled=seen and all(_well_sampled(curve, t0_ns, t1_ns, period_s) for curve in curves),
         edges_s=(edges[0], edges[1]),
-        scatter_j=math.hypot(*(curve.scatter_j(t0_ns, t1_ns) for curve in instants)) if rests_on_power else 0.0,
+        scatter_j=math.hypot(*(curve.scatter_j(t0_ns, t1_ns) for curve in instants)) if on_power else 0.0,
+        stuck=stuck,
     )
 
 
@@ -138,9 +149,7 @@ def _flags(readings: list[_Reading]) -> list[str]:
         flags.append("undersampled")
     for reading in readings:
         counter_j, integral_j = reading.counter_j, reading.integral_j
-        if counter_j is None or integral_j is None or counter_j <= 0:
-            continue
-        if abs(integral_j - counter_j) > _MISMATCH * counter_j:
+        if counter_j is not None and integral_j is not None and abs(integral_j - counter_j) > _MISMATCH * counter_j:
             flags.append("counter_mismatch")
             break
     return flags
@@ -152,6 +161,8 @@ def _why_none(readings: list[_Reading]) -> str:
             return f"no sample carries the {reading.source.part} reading of {reading.source.sensor}"
         if reading.energy_j is None and reading.reset:
             return f"the counter of {reading.source.sensor} was reset in the window"
+        if reading.energy_j is None and reading.stuck:
+            return f"the counter of {reading.source.sensor} stood still in the window"
         if reading.energy_j is None:
             return f"no sample of {reading.source.sensor} on both sides of the window"
     return "no sensor"
@@ -244,6 +255,7 @@ def request_energy(
     flags, sources = _flags(readings), _sources([*readings, *beside])
     known = [reading.energy_j for reading in readings if reading.energy_j is not None]
     if len(known) < len(readings):
+        flags += ["energy_zero"] if any(reading.stuck and reading.energy_j is None for reading in readings) else []
         flags += [] if flags else ["energy_missing"]
         return EnergyResult(reason=_why_none(readings), sources=sources, flags=tuple(flags))
     energy_j = sum(known)
@@ -286,7 +298,7 @@ def _prefill_j(
         whole = _read(source, samples, t0_ns, t1_ns, meter.watts_per_core, rate_hz)
         part = _read(source, samples, t0_ns, first_ns, meter.watts_per_core, rate_hz)
         # the same kind of figure as the whole, so that the two parts add up to it
-        part_j = part.integral_j if whole.counter_j is None else part.counter_j
+        part_j = part.integral_j if whole.on_power else part.counter_j
         if part_j is None:
             return None
         total_j += part_j
@@ -302,7 +314,8 @@ def idle_baseline(
     that 1.96 of it is a 95 % half-width, and of what the edges leave open.
 
     Returns:
-        None without an energy sensor, with a reset, or when the window holds fewer than three blocks.
+        None without an energy sensor, with a counter that was reset or stood still, or when the window holds fewer than
+        three blocks.
     """
     meter = choose_meter(capabilities)
     duration_s = (t1_ns - t0_ns) / 1e9
@@ -313,9 +326,9 @@ def idle_baseline(
     total = np.zeros(blocks)
     timing_w = []
     for source in meter.sources:
-        curves = counters(source, samples, meter.watts_per_core) if source.counter else powers(source, samples)
+        curves = curves_of(source, samples, meter.watts_per_core, t0_ns, t1_ns)
         pieces = [_total(curves, a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
-        if any(piece is None for piece in pieces):
+        if any(piece is None for piece in pieces) or stood_still(source, curves, t0_ns, t1_ns):
             return None
         energies = np.asarray(pieces, dtype=np.float64)
         total += energies

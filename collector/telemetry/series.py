@@ -18,8 +18,8 @@ from collector.telemetry.estimate import watts_per_core
 from collector.telemetry.types import Capability, Factor, GpuSample, Sample, Scope, Tier
 
 __all__ = [
-    "Curve", "Meter", "Part", "PowerPoint", "Source", "choose_meter", "counters", "find_sources", "power_series",
-    "powers",
+    "Curve", "Meter", "Part", "PowerPoint", "Source", "choose_meter", "counters", "curves_of", "find_sources",
+    "power_series", "powers", "stood_still",
 ]  # fmt: skip
 
 Part = Literal["machine", "gpu", "cpu", "process"]
@@ -171,6 +171,13 @@ class Curve:
         watt_s = float(np.trapezoid(np.concatenate((edges[:1], self._values[inside], edges[1:])), t))
         return watt_s * self._gain + self._offset_w * (t1 - t0)
 
+    def stood_still(self, t0_ns: int, t1_ns: int) -> bool:
+        """Whether a counter shows the same at both ends of the window; no where it is not covered."""
+        if not self._counter or not self.covers(t0_ns, t1_ns) or self.was_reset(t0_ns, t1_ns):
+            return False
+        first, last = np.interp([self._at(t0_ns), self._at(t1_ns)], self._t, self._values)
+        return bool(first == last)
+
     def edge_s(self, t_ns: int) -> float:
         """Width of the uncertainty at an edge that lies between two points.
 
@@ -276,6 +283,19 @@ def powers(source: Source, samples: Sequence[Sample]) -> list[Curve]:
         ]  # fmt: skip
     asked = ((_moment(source, sample), sample.machine_power_w) for sample in samples)
     return [_curve([(t, power_w, t) for t, power_w in asked if power_w is not None], counter=False)]
+
+
+def stood_still(source: Source, ticks: Sequence[Curve], t0_ns: int, t1_ns: int) -> bool:
+    """Whether a counter of the source did not move: a machine, a CPU or a GPU never draws nothing, idle processes do."""
+    return source.part != "process" and any(curve.stood_still(t0_ns, t1_ns) for curve in ticks)
+
+
+def curves_of(source: Source, samples: Sequence[Sample], watts: float | None, t0_ns: int, t1_ns: int) -> list[Curve]:
+    """The curves that a window's figure rests on: the counters, the power readings where those are missing or stood still."""
+    ticks = counters(source, samples, watts) if source.counter else []
+    if source.power and (not ticks or stood_still(source, ticks, t0_ns, t1_ns)):
+        return powers(source, samples)
+    return ticks
 
 
 def _moment(source: Source, sample: Sample) -> int:

@@ -1,6 +1,7 @@
 """Energy of a request from traces whose truth is known."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -160,6 +161,51 @@ def test_a_reset_is_flagged_and_the_integral_stands_in() -> None:
     assert without.energy_j is None
     assert "reset" in (without.reason or "")
     assert request_energy(samples, at(5), at(9), [GPU]).energy_j == pytest.approx(800.0)
+
+
+def _stuck(samples: list[Sample], card: int = 0) -> list[Sample]:
+    """The counter of one GPU stands still, its power does not."""
+    return [
+        replace(s, gpus=tuple(replace(g, energy_j=5000.0) if g.index == card else g for g in s.gpus)) for s in samples
+    ]
+
+
+def test_a_counter_that_stands_still_is_not_believed() -> None:
+    samples = _stuck(trace(lambda _t: 200.0))
+    result = _check(request_energy(samples, at(2.0), at(6.0), [GPU, GPU_POWER], first_token_ns=at(3.0)))
+    assert result.energy_j == pytest.approx(800.0)
+    assert result.flags == ("counter_mismatch",)
+    assert result.sources["nvml.counter_j"] == 0.0
+    assert result.prefill_j == pytest.approx(200.0)
+    assert result.decode_j == pytest.approx(600.0)
+    alone = _check(request_energy(samples, at(2.0), at(6.0), [GPU]))
+    assert alone.flags == ("energy_zero",)
+    assert "stood still" in (alone.reason or "")
+
+
+def test_a_part_that_reads_nothing_does_not_hide_in_the_sum() -> None:
+    samples = trace(lambda _t: 200.0, cpu_w=0.0)
+    result = _check(request_energy(samples, at(2.0), at(6.0), [GPU, CPU]))
+    assert result.energy_j is None
+    assert result.flags == ("energy_zero",)
+    assert "rapl" in (result.reason or "")
+
+
+def test_one_stuck_gpu_of_two_does_not_hide_in_the_sum() -> None:
+    two = [
+        replace(a, gpus=(*a.gpus, replace(a.gpus[0], index=1, uuid="GPU-1"))) for a in trace(lambda _t: 200.0)
+    ]
+    result = _check(request_energy(_stuck(two, card=1), at(2.0), at(6.0), [GPU, GPU_POWER]))
+    assert result.energy_j == pytest.approx(1600.0)
+    assert result.flags == ("counter_mismatch",)
+
+
+def test_no_idle_power_from_a_counter_that_stands_still() -> None:
+    samples = _stuck(trace(lambda _t: 60.0))
+    assert idle_baseline(samples, at(2.0), at(12.0), [GPU]) is None
+    found = idle_baseline(samples, at(2.0), at(12.0), [GPU, GPU_POWER])
+    assert found is not None
+    assert found.power_w == pytest.approx(60.0)
 
 
 def test_zero_is_not_an_energy() -> None:

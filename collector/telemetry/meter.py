@@ -7,6 +7,7 @@ moment would not be known. Only addresses of a private network are asked, withou
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import json
@@ -36,7 +37,7 @@ _PROBE_STEP_S = 0.2
 _CHANGES = 3  # so many changes of a value tell its period
 _COARSE_J = 50.0  # a counter that moves in larger steps says less about an answer than the power does
 _MAX_BYTES = 65_536
-_NOT_A_METER = (ValueError, LookupError, TypeError, AttributeError, http.client.HTTPException)
+_NOT_A_METER = (ValueError, LookupError, TypeError, AttributeError, RecursionError, http.client.HTTPException)
 
 
 class MeterAddress(NamedTuple):
@@ -129,9 +130,15 @@ def _get(address: MeterAddress, host: str, path: str) -> Any:
     """
     limit = time.monotonic() + _DEADLINE_S
     connection = http.client.HTTPConnection(address.host, address.port, timeout=_DEADLINE_S)
+    # the timeout is that of one read: headers that drip would hold us for as long as they please
+    overdue = threading.Timer(_DEADLINE_S, _hang_up, (connection,))
+    overdue.daemon = True
+    overdue.start()
     try:
         connection.request("GET", path, headers={"Host": host, "Connection": "close"})
         answer = connection.getresponse()
+        if time.monotonic() > limit:
+            raise TimeoutError("it answers too slowly")
         if answer.status in (401, 403):
             raise _Refused
         if answer.status != 200:
@@ -144,8 +151,17 @@ def _get(address: MeterAddress, host: str, path: str) -> Any:
             if time.monotonic() > limit:
                 raise TimeoutError("it answers too slowly")
     finally:
+        overdue.cancel()
         connection.close()
     return json.loads(body.decode("utf-8"), parse_float=Decimal, parse_constant=lambda _: None)
+
+
+def _hang_up(connection: http.client.HTTPConnection) -> None:
+    """Ends what another thread waits for."""
+    line = connection.sock
+    if line is not None:
+        with contextlib.suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
 
 
 class HttpMeter(Sensor):

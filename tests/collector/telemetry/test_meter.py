@@ -1,6 +1,9 @@
 """Wall meters against a meter on the loopback."""
 
+import contextlib
 import json
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from decimal import Decimal
@@ -145,6 +148,7 @@ def test_tasmotas_fine_counter_older_command_and_channels(plug: FakeMeter, monke
      (ShellySensor, (200, "[1, 2]"), "missing", "meter_nonsense"), (ShellySensor, (200, '{"output":true}'), "missing", "meter_nonsense"),
      (ShellySensor, (200, '{"apower":NaN}'), "missing", "meter_nonsense"), (ShellySensor, (200, '{"apower":-3}'), "missing", "meter_nonsense"),
      (ShellySensor, (200, "x" * 70_000), "missing", "meter_nonsense"), (ShellySensor, (302, "http://8.8.8.8/"), "missing", "meter_nonsense"),
+     (ShellySensor, (200, "[" * 60_000), "missing", "meter_nonsense"), (ShellySensor, (200, '{"apower":null}'), "missing", "meter_nonsense"),
      (ShellySensor, (401, ""), "denied", "meter_denied"),
      (TasmotaSensor, (200, '{"WARNING":"Need user=<username>&password=<password>"}'), "denied", "meter_denied"),
      (TasmotaSensor, (200, '{"StatusSNS":{"Time":"x"}}'), "missing", "meter_nonsense")],
@@ -164,6 +168,27 @@ def test_nobody_there() -> None:
     sensor, rows = _probe(ShellySensor, address)
     assert {(r.status, r.reason_code) for r in rows.values()} == {("missing", "meter_unreachable")}
     assert "curl http://127.0.0.1" in (rows["machine_power_w"].cure or "")
+    assert sensor.read(0) == {}
+
+
+def test_headers_that_drip_for_ever_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meter, "_DEADLINE_S", 0.2)
+    given_up = threading.Event()
+
+    def drip() -> None:
+        line, _ = listener.accept()
+        with line, contextlib.suppress(OSError):
+            line.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            while not given_up.wait(0.01):
+                line.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        sensor, rows = _probe(ShellySensor, f"shelly:127.0.0.1:{listener.getsockname()[1]}")
+    given_up.set()
+    thread.join(10)
+    assert {r.reason_code for r in rows.values()} == {"meter_unreachable"}
     assert sensor.read(0) == {}
 
 

@@ -3,6 +3,7 @@
 * ``bubblewrap``: its own namespaces and read-only root; our filter, limits and Landlock inside.
 * ``namespaces``: the same view built by ourselves with unshare(2) and pivot_root(2).
 * ``landlock``: no namespaces (hosts that refuse them): Landlock, filter and limits alone, and no writable folder.
+* ``container``: a container of Podman or Docker, with the same guest inside; the only one on macOS and Windows.
 
 None of them is trusted for its name: only the escape battery says whether it holds on this machine.
 """
@@ -15,99 +16,34 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from collector.quality.sandbox.container import CONTAINER
+from collector.quality.sandbox.contract import (
+    DEVICES,
+    PYTHON_OPTIONS,
+    Backend,
+    Limits,
+    bootstrap,
+    plan_of,
+)
+from collector.quality.sandbox.places import interpreter, readable
 from collector.quality.sandbox.syscalls import refusals
 
 __all__ = ["BACKENDS", "Backend", "Limits", "interpreter"]
 
 _HIGH_UID = 2_000_000_000
-_ENVIRONMENT = {"HOME": "/tmp", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1", "PYTHONHASHSEED": "0"}  # noqa: S108
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
-_SOURCES = ("wire", "confine", "guest")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one program may use.
-
-    Attributes:
-        wall_s: seconds from its first line to its end.
-        cpu_s: CPU seconds, all threads together.
-        memory_bytes: address space of the process; there is only one.
-        output_bytes: of standard output and standard error, each.
-        room_bytes: of all files in its ``/tmp``, which is memory.
-        threads: at the same time.
-    """
-
-    wall_s: float
-    cpu_s: int
-    memory_bytes: int = 512 << 20
-    output_bytes: int = 1 << 20
-    room_bytes: int = 16 << 20
-    threads: int = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """One way to confine a program.
-
-    Attributes:
-        name: as reports show it.
-        missing: why it cannot even be tried here (English, Chinese), None when it can.
-        command: the process to start, given the nonce of the run and its limits.
-        plan: what the guest does to itself.
-    """
-
-    name: str
-    missing: Callable[[], tuple[str, str] | None]
-    command: Callable[[str, Limits], list[str]]
-    plan: Callable[[Limits], dict[str, Any]]
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The whole environment of the process."""
-        return dict(_ENVIRONMENT)
-
-
-def interpreter() -> str:
-    """The real executable of this Python, not the one of a virtual environment."""
-    return os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
-
-
-@cache
-def _bootstrap() -> str:
-    folder = Path(__file__).parent
-    sources = [(f"{__package__}.{name}", (folder / f"{name}.py").read_text(encoding="utf-8")) for name in _SOURCES]
-    return (
-        "import sys, types\n"
-        f"for name, source in {sources!r}:\n"
-        "    sys.modules[name] = module = types.ModuleType(name)\n"
-        "    exec(compile(source, name, 'exec', dont_inherit=True), module.__dict__)\n"
-        "del name, source\n"
-        "module.main()\n"
-    )
 
 
 def _python(nonce: str) -> list[str]:
-    return [interpreter(), "-P", "-s", "-S", "-B", "-X", "utf8", "-c", _bootstrap(), nonce]
+    return [interpreter(), *PYTHON_OPTIONS, "-c", bootstrap(), nonce]
 
 
 @cache
 def _readable() -> tuple[str, ...]:
-    """What an interpreter needs to run: itself, its library, the system's shared libraries."""
-    prefix = Path(sys.base_prefix).resolve()
-    wanted = [interpreter(), "/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache"]
-    wanted += [str(prefix / "lib"), str(prefix / "lib64")]
-    known: list[str] = []
-    for path in wanted:
-        if os.path.lexists(path) and not any(Path(path).is_relative_to(other) for other in known):
-            known.append(path)
-    return tuple(known)
+    return tuple(readable())
 
 
 def _tasks_of_user() -> int:
@@ -130,27 +66,19 @@ def _kernel() -> tuple[int, int]:
 def _plan(limits: Limits, *, apart: bool, namespaces: bool = False, least_landlock: int = 0) -> dict[str, Any]:
     """``apart``: in namespaces of its own, where it has a /tmp and its tasks are counted apart (Linux 5.14)."""
     root = os.geteuid() == 0
-    others = 0 if root or (apart and _kernel() >= (5, 14)) else _tasks_of_user()
-    return {
-        "namespaces": namespaces,
-        "read": list(_readable()),
-        "write": ["/tmp"] if apart else [],  # noqa: S108 - inside
-        "devices": list(_DEVICES),
-        "room_bytes": limits.room_bytes,
-        "least_landlock": least_landlock,
-        "uid": _HIGH_UID + secrets.randbelow(100_000_000) if root else None,
-        "calls": refusals(),
-        "limits": {
-            "AS": limits.memory_bytes,
-            "CPU": limits.cpu_s,
-            "FSIZE": limits.room_bytes,
-            "NOFILE": 64,
-            "NPROC": limits.threads + others,
-            "CORE": 0,
-            "MEMLOCK": 0,
-            "MSGQUEUE": 0,
-        },
-    }
+    plan = plan_of(
+        limits,
+        refusals(),
+        namespaces=namespaces,
+        read=list(_readable()),
+        least_landlock=least_landlock,
+        uid=_HIGH_UID + secrets.randbelow(100_000_000) if root else None,
+    )
+    if not apart:
+        plan["write"] = []
+    if not (root or (apart and _kernel() >= (5, 14))):
+        plan["limits"]["NPROC"] += _tasks_of_user()
+    return plan
 
 
 def _no_kernel() -> tuple[str, str] | None:
@@ -162,9 +90,10 @@ def _no_kernel() -> tuple[str, str] | None:
 
 
 def _no_bubblewrap() -> tuple[str, str] | None:
-    if shutil.which("bwrap") is None:
+    unfit = _no_kernel()
+    if unfit is None and shutil.which("bwrap") is None:
         return "bwrap is not installed", "未安装 bwrap"
-    return _no_kernel()
+    return unfit
 
 
 @cache
@@ -191,7 +120,7 @@ def _bubblewrap(nonce: str, limits: Limits) -> list[str]:
         command += (
             ["--symlink", str(Path(path).readlink()), path] if Path(path).is_symlink() else ["--ro-bind", path, path]
         )
-    for path in _DEVICES:
+    for path in DEVICES:
         command += ["--dev-bind", path, path]
     if _sized_tmp(bwrap):
         command += ["--perms", "1777", "--size", str(limits.room_bytes), "--tmpfs", "/tmp"]  # noqa: S108
@@ -214,5 +143,6 @@ BACKENDS: tuple[Backend, ...] = (
         lambda nonce, _: _python(nonce),
         lambda limits: _plan(limits, apart=False, least_landlock=3),
     ),
+    CONTAINER,
 )
 """Every way, the most trusted first. Add one here and the battery proves or refuses it."""

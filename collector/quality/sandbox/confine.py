@@ -12,6 +12,9 @@ import os
 import resource
 import struct
 
+from collector.quality.sandbox.places import readable
+from collector.quality.sandbox.wire import MEMORY_CODE
+
 TYPE_CHECKING = False  # typing itself takes milliseconds to load, in every run
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,7 +112,7 @@ def _enter_namespaces(plan: dict[str, Any]) -> None:
         _wait(child)
 
 
-def _go_on_in_a_child(nonce: str) -> None:
+def _go_on_in_a_child(nonce: str, keeper_s: int | None) -> None:
     """Leaves a keeper behind that says, after the program's last output, how much CPU time it took.
 
     The program cannot speak after its keeper. In a namespace of ours the keeper is the first process, which the kernel
@@ -117,16 +120,40 @@ def _go_on_in_a_child(nonce: str) -> None:
     """
     child = os.fork()
     if child:
-        _wait(child, nonce)
+        if keeper_s is not None:
+            _end_with(child, keeper_s)
+        _wait(child, nonce, alone=keeper_s is not None)
 
 
-def _wait(child: int, nonce: str | None = None) -> NoReturn:
-    """Ends as the child ends: its exit code, or 128 and its signal."""
+def _end_with(child: int, seconds: int) -> None:
+    """Ends the child when asked to (SIGTERM), and after ``seconds`` in any case: who asks may be gone by then."""
+    import signal  # takes milliseconds to load, which the other ways need not wait for
+
+    for number in (signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, lambda *_: os.kill(child, _SIGKILL))
+    signal.alarm(seconds)
+
+
+def _out_of_memory() -> bool:
+    """Whether the kernel ended a process of this container for the container's memory limit (cgroup v2, v1)."""
+    for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
+        try:
+            with open(path) as file:  # noqa: PTH123
+                return any(line.startswith("oom_kill ") and line.split()[1] != "0" for line in file)
+        except OSError:
+            continue
+    return False
+
+
+def _wait(child: int, nonce: str | None = None, *, alone: bool = False) -> NoReturn:
+    """Ends as the child ends: its exit code, or 128 and its signal; ``alone`` in a container, whose memory may be over."""
     _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
     _, status, usage = os.wait4(child, 0)
     if nonce is not None:
         os.write(1, f"\n{nonce} {usage.ru_utime + usage.ru_stime:.6f}\n".encode())
     code = os.waitstatus_to_exitcode(status)
+    if alone and code == -_SIGKILL and _out_of_memory():
+        code = MEMORY_CODE
     os._exit(code if code >= 0 else 128 - code)
 
 
@@ -226,10 +253,13 @@ def confine(plan: dict[str, Any], nonce: str) -> None:
     _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
     if plan["namespaces"]:
         _enter_namespaces(plan)
-    _go_on_in_a_child(nonce)
+    if plan["environment"] is not None:  # a container brings its own
+        os.environ.clear()
+        os.environ.update(plan["environment"])
+    _go_on_in_a_child(nonce, plan["keeper_s"])
     os.umask(0o077)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    _landlock(plan["read"], plan["write"], plan["devices"], plan["least_landlock"])
+    _landlock(plan["read"] or readable(), plan["write"], plan["devices"], plan["least_landlock"])
     _drop_user(plan["uid"])
     _prctl(_PR_SET_PDEATHSIG, _SIGKILL)  # a new process has none, and a change of user clears it
     _limit(plan["limits"])

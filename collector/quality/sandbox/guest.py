@@ -34,7 +34,8 @@ def main() -> None:
     except OSError as error:
         os.write(2, f"{error.strerror or error}".encode())
         os._exit(SETUP_CODE)
-    os.write(1, f"{job['nonce']}\n".encode())
+    for stream in (2, 1):  # what comes before was not said by the program
+        os.write(stream, f"{job['nonce']}\n".encode())
     vars(builtins).update(exit=sys.exit, quit=sys.exit)  # as an interactive Python has them
     for name in [name for name in sys.modules if name.startswith("collector.")]:
         del sys.modules[name]

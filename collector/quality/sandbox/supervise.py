@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
+import queue
 import re
-import selectors
-import signal
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import IO, Any, Literal
 
 import psutil
 
@@ -22,11 +24,13 @@ from collector.quality.sandbox.wire import MEMORY_CODE
 __all__ = ["SandboxResult", "Status", "limits_of", "supervise"]
 
 Status = Literal["ok", "error", "timeout", "memory", "killed"]
-_SECONDS = re.compile(rb"(\d+\.\d+)\n")
 _START_S = 60.0
 _END_S = 10.0
+_GENTLE_S = 3.0
+_JOIN_S = 1.0
 _PIECE = 1 << 16
 _TRAILER = 100  # room for the keeper's last line
+_CPU_OVER, _KILLED = 128 + 24, 128 + 9  # SIGXCPU and SIGKILL of Linux, where the program runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +79,43 @@ def supervise(backend: Backend, job: dict[str, Any], stdin: str, limits: Limits)
     """
     header = json.dumps({**job, "plan": backend.plan(limits)}).encode()
     given = b"%010d" % len(header) + header + stdin.encode("utf-8", "surrogatepass")
+    if backend.service:
+        given = backend.service.preamble() + given
     try:
         process = subprocess.Popen(
             backend.command(job["nonce"], limits), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=backend.environment, cwd="/", start_new_session=True, bufsize=0,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )  # fmt: skip
     except OSError as error:
-        raise _broken(backend, str(error)) from error
+        raise _broken(backend, str(error), str(error)) from error
     return _Watch(backend, process, given, job["nonce"], limits).result()
 
 
-def _broken(backend: Backend, text: str) -> NoSandbox:
-    said = " ".join(text.split())[-300:] or "no message"
-    return NoSandbox(f"The sandbox {backend.name} did not start: {said}", f"沙箱 {backend.name} 未能启动：{said}")
+def _broken(backend: Backend, en: str, zh: str) -> NoSandbox:
+    return NoSandbox(f"The sandbox {backend.name} did not start: {en}", f"沙箱 {backend.name} 未能启动：{zh}")
+
+
+def _feed(pipe: IO[bytes], given: bytes) -> None:
+    """Writes the input; a program that does not read all of it is no error."""
+    left = memoryview(given)
+    with contextlib.suppress(OSError):
+        while left:
+            left = left[pipe.write(left[:_PIECE]) :]
+    with contextlib.suppress(OSError):
+        pipe.close()
+
+
+def _listen(pipe: IO[bytes], number: int, pieces: queue.Queue[tuple[int, bytes]]) -> None:
+    """Hands on what comes, and an empty piece at the end."""
+    piece = b"-"
+    while piece:
+        piece = pipe.read(_PIECE)
+        pieces.put((number, piece))
 
 
 class _Watch:
-    """One process from its start to its end."""
+    """One process from its start to its end. Threads move its input and output: Windows cannot wait for pipes."""
 
     def __init__(
         self, backend: Backend, process: subprocess.Popen[bytes], given: bytes, nonce: str, limits: Limits
@@ -99,137 +123,158 @@ class _Watch:
         assert process.stdin is not None  # noqa: S101 - pipes were asked for
         assert process.stdout is not None  # noqa: S101
         assert process.stderr is not None  # noqa: S101
-        self.backend, self.process, self.limits = backend, process, limits
-        self.given, self.mark = memoryview(given), nonce.encode()
-        self.input, self.output = process.stdin.fileno(), process.stdout.fileno()
-        self.taken = {self.output: bytearray(), process.stderr.fileno(): bytearray()}
-        self.selector = selectors.DefaultSelector()
+        self.backend, self.process, self.limits, self.nonce = backend, process, limits, nonce
+        self.mark, self.tail = nonce.encode(), b""
+        self.taken = (bytearray(), bytearray())
+        self.pieces: queue.Queue[tuple[int, bytes]] = queue.Queue(maxsize=8)
+        self.open, self.marked = {0, 1}, False
         self.begun: float | None = None
+        self.used_s = 0.0
         self.deadline = time.monotonic() + _START_S
+        work = (partial(_feed, process.stdin, given),
+                *(partial(_listen, pipe, n, self.pieces) for n, pipe in enumerate((process.stdout, process.stderr))))  # fmt: skip
+        self.threads = [threading.Thread(target=step, daemon=True) for step in work]
 
     def result(self) -> SandboxResult:
         """Watches until the end and says how it was."""
+        for thread in self.threads:
+            thread.start()
         cause: Status | None = None
         try:
             cause = self._watch()
             ended = time.monotonic()
-            cpu_s, code = self._end(kill=cause is not None)
-            cpu_s = self._kept_cpu_s(cpu_s)
+            cpu_s = self._end() if cause else self.used_s
         finally:
             if self.process.returncode is None:  # interrupted
-                self.process.kill()
+                self._kill()
                 self.process.wait()
-            self.selector.close()
-            for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
-                if pipe is not None:
-                    pipe.close()
-        out, err = (text.decode("utf-8", "replace") for text in self.taken.values())
+            self._close()
+        code = self.process.returncode if self.process.returncode >= 0 else 128 - self.process.returncode
+        out, err = self._said()
         if self.begun is None:
-            raise _broken(self.backend, err or f"exit code {code}")
+            raise self._not_run(code, err)
+        kept_s = self._kept_cpu_s() if cause is None or self.backend.service else None
+        if kept_s is None and cause is None and self.backend.service:
+            if code != _KILLED:
+                raise self._not_run(code, err)
+            cause = "memory"  # all of the container was ended, its keeper too: its memory limit does that
+        cpu_s = cpu_s if kept_s is None else kept_s
         return SandboxResult(cause or self._status(code, cpu_s), out, err, cpu_s, ended - self.begun)
 
+    def _not_run(self, code: int, said: str) -> NoSandbox:
+        text = " ".join(said.split())[-300:] or f"exit code {code}"
+        en, zh = self.backend.service.refused(code, text) if self.backend.service else (text, text)
+        return _broken(self.backend, en, zh)
+
     def _watch(self) -> Status | None:
-        """Moves input and output until all is said; the reason when we end it ourselves."""
-        os.set_blocking(self.input, False)
-        self.selector.register(self.input, selectors.EVENT_WRITE)
-        for fd in self.taken:
-            self.selector.register(fd, selectors.EVENT_READ)
-        while any(fd in self.taken for fd in self.selector.get_map()):
+        """Takes output until all is said; the reason when we end it ourselves."""
+        while self.open:
             left = self.deadline - time.monotonic()
             if left <= 0:
                 return "timeout"
-            for key, _ in self.selector.select(left):
-                if key.fd == self.input:
-                    self._write()
-                elif self._read(key.fd):
+            with contextlib.suppress(queue.Empty):
+                if self._take(*self.pieces.get(timeout=left)):
                     return "killed"
-        while self._running():  # it closed its output and goes on
+        while not self._over():  # it closed its output and goes on
             if time.monotonic() > self.deadline:
                 return "timeout"
-            time.sleep(0.005)
+            time.sleep(0.002)
         return None
 
-    def _write(self) -> None:
-        try:
-            self.given = self.given[os.write(self.input, self.given[:_PIECE]) :]
-        except BrokenPipeError:
-            self.given = self.given[:0]
-        if not self.given:
-            self.selector.unregister(self.input)
-            assert self.process.stdin is not None  # noqa: S101
-            self.process.stdin.close()
-
-    def _read(self, fd: int) -> bool:
-        """Takes what is there; True when it is more than allowed."""
-        piece, taken = os.read(fd, _PIECE), self.taken[fd]
+    def _take(self, number: int, piece: bytes) -> bool:
+        """Takes what came on a stream; True when it is more than allowed."""
         if not piece:
-            self.selector.unregister(fd)
+            self.open.discard(number)
             return False
+        taken = self.taken[number]
         taken += piece
-        if fd == self.output and self.begun is None and b"\n" in taken:
-            first, _, rest = bytes(taken).partition(b"\n")
-            if first != self.mark:
-                return True
-            self.begun = time.monotonic()
-            self.deadline = self.begun + self.limits.wall_s
-            taken[:] = rest
+        if number == 1 and not self.marked and (at := taken.find(self.mark + b"\n")) >= 0:
+            self.marked = True
+            del taken[: at + len(self.mark) + 1]  # what the client of a service said before the program
+        if number == 0:
+            self.tail = (self.tail + piece)[-_TRAILER:]
+            if self.begun is None and b"\n" in taken:
+                first, _, rest = bytes(taken).partition(b"\n")
+                if first != self.mark:
+                    return True
+                self.begun = time.monotonic()
+                self.deadline = self.begun + self.limits.wall_s
+                taken[:] = rest
         if len(taken) <= self.limits.output_bytes + _TRAILER:
             return False
         del taken[self.limits.output_bytes :]
         return True
 
-    def _running(self) -> bool:
-        info = os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        return info is None
+    def _over(self) -> bool:
+        """Whether the process has ended; its exit code and CPU time are known then."""
+        if self.process.returncode is None and hasattr(os, "wait4"):
+            pid, status, usage = os.wait4(self.process.pid, os.WNOHANG)
+            if pid:
+                self.process.returncode = os.waitstatus_to_exitcode(status)
+                self.used_s = usage.ru_utime + usage.ru_stime
+        elif self.process.returncode is None:
+            self.process.poll()
+        return self.process.returncode is not None
 
-    def _end(self, *, kill: bool) -> tuple[float, int]:
-        """CPU seconds of the whole process tree and the exit code; 128 and the signal for a signal."""
-        cpu_s = 0.0
-        if kill:
-            cpu_s = _tree_cpu_s(self.process.pid)
+    def _end(self) -> float:
+        """Ends the program and all that belongs to it; CPU seconds of the whole process tree."""
+        cpu_s = _tree_cpu_s(self.process.pid)
+        service = self.backend.service
+        if service:
+            service.end(self.nonce, True)
+        if not service or not self._drained(_GENTLE_S):
             self._kill()
-        _, status, usage = os.wait4(self.process.pid, 0)
-        code = os.waitstatus_to_exitcode(status)
-        self.process.returncode = code
-        if kill:
-            self._drain()
-        return max(cpu_s, usage.ru_utime + usage.ru_stime), code if code >= 0 else 128 - code
-
-    def _kept_cpu_s(self, otherwise: float) -> float:
-        """CPU seconds out of the keeper's last line, which is taken off the output; ``otherwise`` when it has none."""
-        taken = self.taken[self.output]
-        at = taken.rfind(b"\n" + self.mark + b" ")
-        said = _SECONDS.fullmatch(taken[at + len(self.mark) + 2 :]) if at >= 0 else None
-        if said is None:
-            return otherwise
-        del taken[at:]
-        return float(said[1])
+            self._drained(_END_S)
+        while not self._over():
+            time.sleep(0.002)
+        return max(cpu_s, self.used_s)
 
     def _kill(self) -> None:
         """Ends the outermost process; the kernel ends the rest with it, as each asked to (PR_SET_PDEATHSIG)."""
-        os.kill(self.process.pid, signal.SIGKILL)  # not Popen.kill, which would reap a process that has just ended
+        if not self._over():
+            self.process.kill()
+        if self.backend.service:
+            self.backend.service.end(self.nonce, False)
 
-    def _drain(self) -> None:
+    def _drained(self, patience_s: float) -> bool:
         """Waits until nobody holds the output any more: then the inner processes are gone, too."""
-        until = time.monotonic() + _END_S
-        if not self.input_closed:
-            self.selector.unregister(self.input)
-        while self.selector.get_map() and time.monotonic() < until:
-            for key, _ in self.selector.select(0.2):
-                if not os.read(key.fd, _PIECE):
-                    self.selector.unregister(key.fd)
+        until = time.monotonic() + patience_s
+        while self.open and (left := until - time.monotonic()) > 0:
+            with contextlib.suppress(queue.Empty):
+                number, piece = self.pieces.get(timeout=left)
+                if not piece:
+                    self.open.discard(number)
+                elif number == 0:
+                    self.tail = (self.tail + piece)[-_TRAILER:]
+        return not self.open
 
-    @property
-    def input_closed(self) -> bool:
-        """Whether all input was given."""
-        return self.input not in self.selector.get_map()
+    def _close(self) -> None:
+        for thread, pipe in zip(
+            self.threads, (self.process.stdin, self.process.stdout, self.process.stderr), strict=True
+        ):
+            thread.join(_JOIN_S)
+            if pipe is not None and not thread.is_alive():  # else somebody holds its other end, and closing would hang
+                pipe.close()
+
+    def _kept_cpu_s(self) -> float | None:
+        """CPU seconds out of the keeper's last line; None when it has none."""
+        said = re.search(rb"\n%b (\d+\.\d+)\n\Z" % self.mark, self.tail)
+        return float(said[1]) if said else None
+
+    def _said(self) -> tuple[str, str]:
+        """Standard output without the keeper's last line, and standard error."""
+        out, err = bytes(self.taken[0]), bytes(self.taken[1])
+        if self._kept_cpu_s() is not None:
+            line = self.tail[self.tail.rindex(b"\n" + self.mark) :]
+            out = out.removesuffix(line)
+        return out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
 
     def _status(self, code: int, cpu_s: float) -> Status:
         if code == 0:
             return "ok"
         if code == MEMORY_CODE:
             return "memory"
-        if code == 128 + signal.SIGXCPU or (code == 128 + signal.SIGKILL and cpu_s > self.limits.cpu_s - 0.5):
+        if code == _CPU_OVER or (code == _KILLED and cpu_s > self.limits.cpu_s - 0.5):
             return "timeout"
         return "killed" if code > 128 else "error"
 

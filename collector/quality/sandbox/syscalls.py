@@ -63,9 +63,13 @@ _CEILING = 450
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 
-def refusals() -> dict[str, Any] | None:
-    """The table for this machine as :func:`confine._forbid` takes it, None for an architecture without a table."""
-    found = _ARCHITECTURES.get(platform.machine())
+def refusals(machine: str | None = None) -> dict[str, Any] | None:
+    """The table for an architecture as :func:`confine._forbid` takes it, None for one without a table.
+
+    Args:
+        machine: as uname(2) names it; None: the one of this machine.
+    """
+    found = _ARCHITECTURES.get(machine or platform.machine())
     if found is None:
         return None
     column, architecture = found

@@ -12,28 +12,23 @@ is in the batch (within 1e-4). Out of memory halves the batch.
 from __future__ import annotations
 
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pickle import UnpicklingError
-from typing import Any, TypeVar
+from statistics import fmean
+from typing import Any, Literal, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from transformers import (
-    AutoConfig,
-    AutoTokenizer,
-    BartForConditionalGeneration,
-    BertTokenizer,
-)
 
 from collector.errors import ScorerError
+from collector.quality.bart_files import load_bart
 from collector.quality.checkpoints import Checkpoint, download_hint, locate
 from collector.quality.packed import EncodedSource, PackedBart
 from collector.quality.windows import Split, split_pair
 
-__all__ = ["BartScorer", "PairScore"]
+__all__ = ["BartScorer", "Directions", "PairScore"]
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +36,10 @@ _MAX_TOKENS = 1024  # of the published algorithm; a checkpoint with fewer positi
 _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
 
+_JOINS: dict[str, Callable[[list[float]], float]] = {"mean": fmean, "max": max}
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Tokens of a batch (on a CPU more do not stay in the cache), and bytes of encoded sources held at once.
 _ROOM = {"cpu": (2048, 1 << 28), "cuda": (32768, 1 << 32)}
-# The hub name once carried an older model with 512 positions and another vocabulary (fastnlp/CPT, 2022-12-30).
-_EXPECTED = {"fnlp/bart-large-chinese": {"max_position_embeddings": 1024, "vocab_size": 51271}}
-_BERT_STYLE = {"fnlp/bart-large-chinese", "fnlp/bart-base-chinese"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +63,21 @@ class PairScore:
     def mean(self) -> float:
         """Mean natural-log probability per token: the BARTScore."""
         return self.sum_logprob / self.token_count
+
+
+@dataclass(frozen=True, slots=True)
+class Directions:
+    """BARTScores of one hypothesis, each None where a text for it is missing.
+
+    Attributes:
+        src_hypo: source → hypothesis (faithfulness); likewise ref_hypo (precision) and hypo_ref (recall).
+        f: mean of ref_hypo and hypo_ref, the published ``avg_f``.
+    """
+
+    src_hypo: float | None
+    ref_hypo: float | None
+    hypo_ref: float | None
+    f: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +120,12 @@ class BartScorer:
         self.checkpoint = _found(checkpoint, revision)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = dtype
-        self._tokenizer, model = _load(self.checkpoint, _DTYPES[dtype], self.device)
-        self._model = PackedBart(model)
+        self._tokenizer, model = load_bart(self.checkpoint, _DTYPES[dtype], self.device)
+        # The published loss ignores the padding mark, so one that is spelt out in a text counts with 0. A careless config
+        # may name an ordinary word as padding; that word is judged.
+        pad = self._tokenizer.pad_token_id
+        self._model = PackedBart(model, pad if pad == model.config.pad_token_id else None)
+        self._words, self._unknown = model.config.vocab_size, self._tokenizer.unk_token_id
         self.max_tokens = min(_MAX_TOKENS, model.config.max_position_embeddings)
         kind = self.device.partition(":")[0]
         self._batch_tokens, self._held_bytes = _ROOM.get(kind, _ROOM["cpu"])
@@ -127,11 +139,65 @@ class BartScorer:
         """
         return [pair.mean for pair in self.score_pairs(list(zip(sources, targets, strict=True)))]
 
+    def multi_ref_score(
+        self, sources: Sequence[str], references: Sequence[Sequence[str]], agg: Literal["mean", "max"] = "mean"
+    ) -> list[float]:
+        """BARTScore of each source's targets, mean or best of them; a source may have more of them than another.
+
+        Raises:
+            ValueError: the numbers of sources and lists differ, or a list is empty.
+            ScorerError: not even one pair fits into memory.
+        """
+        join = _JOINS[agg]
+        _filled(references)
+        pairs = [(source, one) for source, own in zip(sources, references, strict=True) for one in own]
+        found = iter(self.score_pairs(pairs))
+        return [join([next(found).mean for _ in own]) for own in references]
+
+    def score_directions(
+        self,
+        hypotheses: Sequence[str],
+        *,
+        sources: Sequence[str] | None = None,
+        references: Sequence[Sequence[str]] | None = None,
+        agg: Literal["mean", "max"] = "mean",
+    ) -> list[Directions]:
+        """Every direction of each hypothesis; several references are joined by their mean or the best of them.
+
+        Args:
+            hypotheses: what is judged.
+            sources: the text each was made from.
+            references: one or more per hypothesis, not always the same number.
+            agg: how references are joined; for ``f`` the F of each of them.
+
+        Raises:
+            ValueError: the numbers of texts differ, or a hypothesis has an empty list of references.
+            ScorerError: not even one pair fits into memory.
+        """
+        join = _JOINS[agg]
+        count = len(hypotheses)
+        own_sources: Sequence[str | None] = [None] * count if sources is None else sources
+        own_references = [[]] * count if references is None else _filled(references)
+        rows = list(zip(hypotheses, own_sources, own_references, strict=True))
+        pairs = [(source, hypothesis) for hypothesis, source, _ in rows if source is not None]
+        for hypothesis, _, wanted in rows:
+            pairs += [pair for one in wanted for pair in ((one, hypothesis), (hypothesis, one))]
+        found = {pair: score.mean for pair, score in zip(pairs, self.score_pairs(pairs), strict=True)}
+        return [
+            Directions(
+                None if source is None else found[source, hypothesis],
+                join([found[one, hypothesis] for one in wanted]) if wanted else None,
+                join([found[hypothesis, one] for one in wanted]) if wanted else None,
+                join([(found[one, hypothesis] + found[hypothesis, one]) / 2 for one in wanted]) if wanted else None,
+            )
+            for hypothesis, source, wanted in rows
+        ]
+
     def score_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[PairScore]:
         """Score of each (source, target), in the order given; a pair that is there twice is computed once.
 
         Raises:
-            ScorerError: not even one pair fits into memory.
+            ScorerError: not even one pair fits into memory, or the checkpoint's weights are broken.
         """
         texts = self._tokenized({text for pair in pairs for text in pair})
         targets_of: dict[str, list[str]] = defaultdict(list)
@@ -142,6 +208,12 @@ class BartScorer:
             for block in self._blocks(list(targets_of), texts):
                 jobs = [(source, target) for source in block for target in targets_of[source]]
                 sums.update(self._scored(block, jobs, texts))
+        if not all(map(math.isfinite, sums.values())):
+            raise ScorerError(
+                f"The checkpoint {self.checkpoint.name} gives no numbers in {self.dtype}; delete {self.checkpoint.folder} and "
+                "get it again, or take another one.",
+                f"模型 {self.checkpoint.name} 以 {self.dtype} 计算得不到数值；请删除 {self.checkpoint.folder} 后重新获取，或换用其他模型。",
+            )
         return [PairScore(sums[s, t], len(texts[t].ids), texts[s].truncated, texts[t].truncated) for s, t in pairs]
 
     def score_whole(self, pairs: Sequence[tuple[str, str]]) -> list[PairScore]:
@@ -195,7 +267,8 @@ class BartScorer:
         # A lone surrogate cannot be encoded; a server's JSON may hold one.
         clean = text.encode("utf-8", "replace").decode("utf-8")
         ids: list[int] = self._tokenizer(clean, return_token_type_ids=False, verbose=False, **options)["input_ids"]
-        return ids
+        # bart-large-cnn has no row for the <mask> that its tokenizer knows, and an answer may spell it out
+        return [token if token < self._words else self._unknown for token in ids]
 
     def _blocks(self, sources: Sequence[str], texts: dict[str, _Tokens]) -> Iterator[list[str]]:
         """Sources, few enough to hold what the decoder needs of them."""
@@ -263,6 +336,12 @@ def _joined(plan: Split, found: Mapping[tuple[str, str], PairScore]) -> PairScor
     )
 
 
+def _filled(references: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+    if not all(references):
+        raise ValueError("every text needs at least one reference")
+    return references
+
+
 def _found(checkpoint: str | Checkpoint, revision: str | None) -> Checkpoint:
     if isinstance(checkpoint, Checkpoint):
         return checkpoint
@@ -274,53 +353,6 @@ def _found(checkpoint: str | Checkpoint, revision: str | None) -> Checkpoint:
             f"本机没有模型 {checkpoint}；获取方法：{command}",
         )
     return found
-
-
-def _load(checkpoint: Checkpoint, dtype: torch.dtype, device: str) -> tuple[Any, Any]:
-    """Tokenizer and model; nothing is fetched and no code of the checkpoint runs."""
-    try:
-        config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True)
-        _check(checkpoint, config)
-        kind = BertTokenizer if _is_bert_style(checkpoint) else AutoTokenizer
-        tokenizer = kind.from_pretrained(checkpoint.folder, local_files_only=True)
-        model, report = BartForConditionalGeneration.from_pretrained(
-            checkpoint.folder,
-            local_files_only=True,
-            dtype=dtype,
-            attn_implementation="sdpa",
-            output_loading_info=True,
-        )
-        if report["missing_keys"]:  # the library would fill them with random numbers
-            raise ValueError(f"weights are missing: {sorted(report['missing_keys'])[0]} and others")
-        return tokenizer, model.to(device).eval()
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, UnpicklingError) as error:
-        raise ScorerError(
-            f"The checkpoint {checkpoint.name} in {checkpoint.folder} cannot be loaded ({error}); "
-            "delete that folder and get it again.",
-            f"无法加载 {checkpoint.folder} 中的模型 {checkpoint.name}（{error}）；请删除该文件夹后重新获取。",
-        ) from error
-
-
-def _is_bert_style(checkpoint: Checkpoint) -> bool:
-    """Whether its vocabulary is a plain word list, as of the Chinese BART; its config alone would name BartTokenizer."""
-    files = {path.name for path in checkpoint.folder.iterdir()}
-    return checkpoint.name in _BERT_STYLE or ("vocab.txt" in files and not files & {"merges.txt", "tokenizer.json"})
-
-
-def _check(checkpoint: Checkpoint, config: Any) -> None:
-    if config.model_type != "bart":
-        raise ScorerError(
-            f"The checkpoint {checkpoint.name} is a {config.model_type} model; BARTScore needs a BART model.",
-            f"模型 {checkpoint.name} 属于 {config.model_type}；BARTScore 需要 BART 模型。",
-        )
-    for field, expected in _EXPECTED.get(checkpoint.name, {}).items():
-        if getattr(config, field) != expected:
-            raise ScorerError(
-                f"The checkpoint {checkpoint.name} is an outdated copy ({field} is {getattr(config, field)}, not "
-                f"{expected}); delete {checkpoint.folder} and get it again.",
-                f"模型 {checkpoint.name} 是旧版本（{field} 为 {getattr(config, field)}，应为 {expected}）；"
-                f"请删除 {checkpoint.folder} 后重新获取。",
-            )
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

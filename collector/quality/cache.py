@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CachedScorer", "PairResult"]
 
-_ALGORITHM = "bartscore 2"
+_ALGORITHM = "bartscore 3"
 _CHUNK = 512  # pairs between two writes: what an interruption can lose
 
 

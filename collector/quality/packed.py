@@ -32,8 +32,14 @@ class EncodedSource:
 class PackedBart:
     """Teacher-forced log-probabilities of a ``BartForConditionalGeneration`` in eval mode."""
 
-    def __init__(self, model: Any) -> None:
-        self._model, self._config = model, model.config
+    def __init__(self, model: Any, ignored: int | None = None) -> None:
+        """Takes the model.
+
+        Args:
+            model: stays as it is.
+            ignored: token that adds nothing to a sum where a target holds it.
+        """
+        self._model, self._config, self._ignored = model, model.config, ignored
         self._encoder, self._decoder = model.get_encoder(), model.get_decoder()
         bias = model.final_logits_bias[0]
         self._bias = bias if bool(bias.any()) else None  # zero in most checkpoints
@@ -81,6 +87,8 @@ class PackedBart:
             hidden = _finished(layer, _normed(layer.encoder_attn, layer.encoder_attn_layer_norm, attended, hidden))
         labels = torch.tensor([token for target in targets for token in target], device=hidden.device)
         found = self._log_probs(hidden, labels).double()
+        if self._ignored is not None:
+            found[labels == self._ignored] = 0.0
         return [float(part.sum()) for part in found.cpu().split(lengths)]
 
     def _embedded(self, side: Any, rows: Sequence[Sequence[int]]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ GOLDEN = "facebook/bart-large-cnn"
 
 
 def reference_scores(folder: Path, pairs: list[tuple[str, str]], positions: int) -> list[float]:
-    """The published algorithm, one pair at a time: mean over all label positions of the log-softmax."""
+    """The published algorithm, one pair at a time: log-softmax, ``NLLLoss(ignore_index=pad)``, over the target's length."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = BartForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     found = []
@@ -30,7 +31,8 @@ def reference_scores(folder: Path, pairs: list[tuple[str, str]], positions: int)
             a = tokenizer(source, return_tensors="pt", truncation=True, max_length=positions)
             b = tokenizer(target, return_tensors="pt", truncation=True, max_length=positions)["input_ids"]
             logits = model(input_ids=a["input_ids"], attention_mask=a["attention_mask"], labels=b).logits
-            found.append(torch.log_softmax(logits, -1).gather(2, b.unsqueeze(-1)).mean().item())
+            loss = torch.nn.NLLLoss(reduction="none", ignore_index=model.config.pad_token_id)
+            found.append(-loss(torch.log_softmax(logits[0], -1), b[0]).sum().item() / b.shape[1])
     return found
 
 
@@ -43,6 +45,62 @@ def test_equals_the_published_algorithm(request: pytest.FixtureRequest, kind: st
     wanted = reference_scores(folder, pairs, scorer.max_tokens)
     assert found == pytest.approx(wanted, abs=1e-4)
     assert all(score < 0 for score in found)
+
+
+@pytest.mark.parametrize("kind", ["byte_checkpoint", "bert_checkpoint"])
+def test_marks_spelt_out_in_a_text_are_scored_as_published(request: pytest.FixtureRequest, kind: str) -> None:
+    folder = request.getfixturevalue(kind)
+    texts = ["<s> a <pad> b </s>", "[CLS] 水 [PAD] 冰 [SEP]", "<pad>" * 100, "水" * 300, "word " * 300, " \n"]
+    pairs = [(s, t) for s in texts for t in texts]
+    scorer = BartScorer(str(folder))
+    found = scorer.score([s for s, _ in pairs], [t for _, t in pairs])
+    assert found == pytest.approx(reference_scores(folder, pairs, scorer.max_tokens), abs=1e-4)
+
+
+def test_several_references_in_unequal_numbers(
+    scorer: BartScorer, alone: dict[tuple[str, str], float]
+) -> None:
+    first, second, third = EN[:3]
+    references = [[second], [first, third, first]]
+    for agg, join in (("mean", fmean), ("max", max)):
+        found = scorer.multi_ref_score([first, second], references, agg)
+        assert found == pytest.approx([
+            join([alone[first, second]]), join([alone[second, first], alone[second, third], alone[second, first]]),
+        ], abs=1e-4)  # fmt: skip
+    assert scorer.multi_ref_score([], []) == []
+    with pytest.raises(ValueError, match="at least one"):
+        scorer.multi_ref_score([first], [[]])
+    with pytest.raises(ValueError, match="zip"):
+        scorer.multi_ref_score([first], [])
+
+
+def test_all_directions_of_a_hypothesis(scorer: BartScorer, alone: dict[tuple[str, str], float]) -> None:
+    source, good, bad = EN[:3]
+    both = scorer.score_directions([good, bad], sources=[source, source], references=[[source, bad], [good]], agg="max")
+    assert both[0].src_hypo == pytest.approx(alone[source, good], abs=1e-4)
+    assert both[0].ref_hypo == pytest.approx(max(alone[source, good], alone[bad, good]), abs=1e-4)
+    assert both[0].hypo_ref == pytest.approx(max(alone[good, source], alone[good, bad]), abs=1e-4)
+    halves = [(alone[source, good] + alone[good, source]) / 2, (alone[bad, good] + alone[good, bad]) / 2]
+    assert both[0].f == pytest.approx(max(halves), abs=1e-4)
+    assert both[1].f == pytest.approx((alone[good, bad] + alone[bad, good]) / 2, abs=1e-4)
+    (mean,) = scorer.score_directions([good], references=[[source, bad]])
+    assert mean.src_hypo is None
+    assert mean.f == pytest.approx(fmean(halves), abs=1e-4)
+    (alone_with_source,) = scorer.score_directions([good], sources=[source])
+    assert (alone_with_source.ref_hypo, alone_with_source.hypo_ref, alone_with_source.f) == (None, None, None)
+    with pytest.raises(ValueError, match="zip"):
+        scorer.score_directions([good], sources=[source, source])
+    with pytest.raises(ValueError, match="at least one"):
+        scorer.score_directions([good], references=[[]])
+
+
+def test_a_checkpoint_that_gives_no_numbers_is_refused(byte_checkpoint: Path) -> None:
+    scorer = BartScorer(str(byte_checkpoint))
+    with torch.no_grad():
+        scorer._model._encoder.layers[0].fc1.weight[0, 0] = torch.nan
+    with pytest.raises(ScorerError, match="no numbers") as caught:
+        scorer.score(EN[:2], EN[:2])
+    assert "数值" in caught.value.zh
 
 
 def scorer_length(scorer: BartScorer) -> Callable[[str], int]:
@@ -190,5 +248,4 @@ def test_golden_numbers_of_the_publishers() -> None:
     assert scorer.score(meal, meal) == pytest.approx([-0.40471726655960083, -0.4944288432598114], abs=1e-4)
     sources = ["I'm super happy today.", "This is a good idea."]
     targets = [["I feel good today.", "I feel sad today."], ["Not bad.", "Sounds like a good idea."]]
-    best = [max(scorer.score([s, s], t)) for s, t in zip(sources, targets, strict=True)]
-    assert best == pytest.approx([-2.5008113384246826, -1.626236081123352], abs=1e-4)
+    assert scorer.multi_ref_score(sources, targets, "max") == pytest.approx([-2.5008113384246826, -1.626236081123352], abs=1e-4)

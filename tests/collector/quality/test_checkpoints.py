@@ -140,6 +140,38 @@ def test_folder_with_only_a_word_list_is_read_as_bert_style(bert_checkpoint: Pat
     assert one.score(["水"], ["冰浮在水上。"]) == pytest.approx(other.score(["水"], ["冰浮在水上。"]), abs=1e-4)
 
 
+def test_a_word_list_beside_a_fast_tokenizer_without_a_name(bert_checkpoint: Path, tmp_path: Path) -> None:
+    folder = _copy(bert_checkpoint, tmp_path / "copy")
+    (folder / "vocab.txt").write_text("\n".join(_vocabulary(folder)), encoding="utf-8")
+    (folder / "tokenizer_config.json").unlink()
+    one, other = BartScorer(str(folder)), BartScorer(str(bert_checkpoint))
+    assert one.score(["水"], ["冰浮在水上。"]) == pytest.approx(other.score(["水"], ["冰浮在水上。"]), abs=1e-4)
+
+
+def test_a_tokenizer_of_another_model(byte_checkpoint: Path, bert_checkpoint: Path, tmp_path: Path) -> None:
+    folder = _copy(byte_checkpoint, tmp_path / "copy")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_bytes((bert_checkpoint / name).read_bytes())
+    with pytest.raises(ScorerError, match="its tokenizer has"):
+        BartScorer(str(folder))
+
+
+def test_a_mark_that_the_model_has_no_row_for(byte_checkpoint: Path, tmp_path: Path) -> None:
+    folder = _copy(byte_checkpoint, tmp_path / "copy")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"mask_token": "<mask>"})
+    tokenizer.save_pretrained(folder)
+    scorer = BartScorer(str(folder))
+    assert scorer.score(["a <mask> b"], ["<mask>"]) == scorer.score(["a <unk> b"], ["<unk>"])
+
+
+def test_a_device_that_is_not_there_is_no_fault_of_the_checkpoint(byte_checkpoint: Path) -> None:
+    with pytest.raises(ScorerError, match="--device cpu") as caught:
+        BartScorer(str(byte_checkpoint), device="abacus")
+    assert "delete" not in caught.value.en
+    assert "--device cpu" in caught.value.zh
+
+
 def _vocabulary(folder: Path) -> list[str]:
     by_id = AutoTokenizer.from_pretrained(folder).get_vocab()
     return sorted(by_id, key=lambda word: by_id[word])

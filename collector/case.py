@@ -18,12 +18,13 @@ from collector.conditions import Conditions
 from collector.cooling import cool_down
 from collector.errors import EngineError
 from collector.loading import interrupted, load_model, prepare
-from collector.measure import Answer, Asked, Context, MeasuringBench, ask, chat_request, finish, limits, remeasure
+from collector.measure import Answer, Asked, Context, MeasuringBench, ask, chat_request, finish, remeasure, send
 from collector.plan import Case, Cell
 from collector.record import Op, Record, event, insert, update, upsert
-from collector.timing import derive
+from collector.timing import Timing, derive
 from collector.validity import History, Loaded
 from db import Store
+from db.texts import both
 
 __all__ = ["CaseReport", "CaseTools", "record_event", "run_case"]
 
@@ -126,24 +127,41 @@ class _Case:
         return [update("model_loads", {"load_id": self.load_row["load_id"]}, {"loaded_idle_power_w": power.power_w})]
 
     def warm_up(self, cells: Sequence[Cell]) -> None:
-        """Short answers until the decode rate is stable (CV below 5 % over three) or the limit is reached."""
+        """Short answers until the decode rate is stable (CV below 5 % over three) or the limit is reached.
+
+        A fault is put on record and the engine right; after as many as an answer has attempts the answers themselves
+        have to show what is wrong.
+        """
         least, most = int(self.protocol.value("warmup_min")), int(self.protocol.value("warmup_max"))
-        experiment = self.bench.experiment
         rates: list[float] = []
-        for number in range(most):
-            item = cells[number % len(cells)].item
-            prompt = f"[warm-{number:03d}]\n{item.prompt}"
-            request = chat_request(experiment, self.loaded, prompt, number, _WARMUP_TOKENS)
-            outcome = self.bench.client.chat(request, limits(experiment))
-            interrupted(outcome.fault)
-            if not outcome.fault:
-                figures = derive(outcome, self.bench.same_clock)
-                self.history.learn(figures, prompt, item.language, item.hash, self.loaded.context)
-                rates += [figures.decode_tokens_per_s] if figures.decode_tokens_per_s else []
+        good = faults = 0
+        while good < most and faults < self.protocol.attempts:
+            number = good + faults
+            figures = self._warm_answer(cells[number % len(cells)], number)
+            if figures is None:
+                faults += 1
+                continue
+            good += 1
+            rates += [figures.decode_tokens_per_s] if figures.decode_tokens_per_s else []
             last = rates[-3:]
             stable = len(last) == 3 and statistics.stdev(last) / statistics.mean(last) < _WARMUP_CV
-            if number + 1 >= least and (stable or least == most):
+            if good >= least and (stable or least == most):
                 return
+
+    def _warm_answer(self, cell: Cell, number: int) -> Timing | None:
+        """One short answer that counts for nothing; None after a fault, which is on record and over by then."""
+        item = cell.item
+        prompt = f"[warm-{number:03d}]\n{item.prompt}"
+        outcome = send(self.bench, chat_request(self.bench.experiment, self.loaded, prompt, number, _WARMUP_TOKENS))
+        interrupted(outcome.fault)
+        if outcome.fault:
+            self.report.faults.append(outcome.fault)
+            self.tools.record.event("fault", outcome.fault, f"{item.id}, warm-up: {outcome.fault_detail}")
+            self.recover(outcome.fault)
+            return None
+        figures = derive(outcome, self.bench.same_clock)
+        self.history.learn(figures, prompt, item.language, item.hash, self.loaded.context)
+        return figures
 
     def late_flags(self) -> list[Op]:
         """What the whole case tells of its earlier answers."""
@@ -290,7 +308,7 @@ def run_case(
             if tools.breaker.parked(case.model_key):
                 report.stopped = "faults"
     except EngineError as error:
-        tools.record.event("fault", "case_broken_off", str(error))
+        tools.record.event("fault", "case_broken_off", both(error.en, error.zh))
         report.stopped = "engine"
         return report
     tools.record.put(*work.baselines.check(work.bench), *work.late_flags())

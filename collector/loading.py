@@ -19,7 +19,7 @@ from collector.measure import Loaded, MeasuringBench, placed
 from collector.ollama_types import LoadOutcome
 from collector.ollama_wire import same_model
 from collector.plan import Case, check_context
-from collector.telemetry.state import foreign_gpu_pids
+from collector.telemetry.state import family_pids, foreign_gpu_pids
 from collector.telemetry.types import EnergyResult
 
 __all__ = ["in_memory", "interrupted", "load_model", "prepare", "timed_load"]
@@ -80,6 +80,7 @@ def load_model(
         KeyboardInterrupt: the user stopped it.
     """
     before, resident = _strangers(bench), in_memory(bench, wanted.model)
+    processes = family_pids(bench.engine_pids)
     outcome, row = timed_load(bench, wanted, cause, unloaded)
     interrupted(outcome.fault)
     if outcome.fault:
@@ -87,7 +88,8 @@ def load_model(
         raise EngineError(f"{wanted.model} could not be loaded: {why}.", f"无法加载 {wanted.model}：{why}。")
     bench.own_gpu_pids.update(pid for pid in _strangers(bench) - before if not psutil.pid_exists(pid))
     loaded = placed(bench, replace(wanted, effective_context_length=None, memory_bytes=None, vram_bytes=None))
-    if resident:
+    # a server goes on listing a model for a moment whose runner was killed; loading it again starts another runner
+    if resident and family_pids(bench.engine_pids) <= processes:
         return loaded, None
     return loaded, {**row, "memory_bytes": loaded.memory_bytes, "vram_bytes": loaded.vram_bytes}
 

@@ -28,8 +28,8 @@ from collector.validity import History, Loaded, answer_flags, surroundings_flags
 from db import effect_of
 
 __all__ = [
-    "Answer", "Asked", "Context", "Loaded", "MeasuringBench", "ask", "chat_request", "finish", "limits", "placed",
-    "remeasure",
+    "Answer", "Asked", "Context", "Loaded", "MeasuringBench", "ask", "chat_request", "finish", "placed", "remeasure",
+    "send",
 ]  # fmt: skip
 
 _MARGIN_S: Final = 0.5  # telemetry kept before and after the answer, for the trace on the page
@@ -112,7 +112,7 @@ class Answer:
     flags: tuple[str, ...]
 
 
-def limits(experiment: Experiment) -> Limits:
+def _limits(experiment: Experiment) -> Limits:
     """The experiment's time limits for one request."""
     protocol = experiment.protocol
     return Limits(
@@ -147,18 +147,21 @@ def placed(bench: MeasuringBench, loaded: Loaded) -> Loaded:
                    vram_bytes=now.size_vram_bytes)  # fmt: skip
 
 
+def send(bench: MeasuringBench, request: ChatRequest) -> ChatOutcome:
+    """One request within the experiment's limits, with samples close to its edges; a fault is in the outcome."""
+    bench.sampler.edge()
+    outcome = bench.client.chat(request, _limits(bench.experiment))
+    bench.sampler.edge()
+    return _crash_named(outcome, bench.engine_alive)
+
+
 def ask(bench: MeasuringBench, loaded: Loaded, cell: Cell, cell_id: str, attempt: int) -> Asked:
     """Makes one request; whatever becomes of it is in the outcome, never an exception."""
     mark = nonce(cell.item, cell.repeat, attempt)
     prompt = f"[{mark}]\n{cell.item.prompt}"
     cap = bench.experiment.generation.cap(cell.item.load)
     before = machine_state()
-    bench.sampler.edge()
-    outcome = bench.client.chat(
-        chat_request(bench.experiment, loaded, prompt, cell.seed, cap), limits(bench.experiment)
-    )
-    bench.sampler.edge()
-    outcome = _crash_named(outcome, bench.engine_alive)
+    outcome = send(bench, chat_request(bench.experiment, loaded, prompt, cell.seed, cap))
     return Asked(cell, cell_id, attempt, mark, prompt, outcome, before, machine_state())
 
 

@@ -47,7 +47,7 @@ _SIBLING_SHARE: Final = 0.95
 _SAME_TOKENS: Final = 2
 _OTHER_LENGTH: Final = 0.2
 _WAIT_S: Final = 0.25  # routing takes 3-6 ms, a loaded model's load_duration some 10 ms
-_WAIT_SHARE: Final = 0.1
+_WAIT_SHARE: Final = 0.1  # of the time to the first token, which a wait spoils however long the answer is
 _BUSY_CORES: Final = 0.5
 _BUSY_SHARE: Final = 0.25
 
@@ -181,7 +181,7 @@ def answer_flags(
             flags.append("prompt_truncated")
         if figures.output_tokens is not None and figures.prompt_tokens + figures.output_tokens > loaded.context:
             flags.append("context_shifted")
-    limit_s = max(_WAIT_S, _WAIT_SHARE * (figures.server_total_s or 0.0))
+    limit_s = max(_WAIT_S, _WAIT_SHARE * ((figures.server_total_s or 0.0) - (figures.decode_s or 0.0)))
     # a busy slot shows only in the total, another model's load only in the load: that tells them apart
     if (figures.queue_s or 0.0) > limit_s:
         flags.append("queued")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
 
 from collector.telemetry.nvml import gpu_processes
 
-__all__ = ["MachineState", "foreign_gpu_pids", "load_average", "machine_state", "on_battery", "state_flags"]
+__all__ = [
+    "MachineState", "family_pids", "foreign_gpu_pids", "load_average", "machine_state", "on_battery", "state_flags",
+]  # fmt: skip
 
 _CLOCK_JUMP_S = 1.0  # slewing by a time service stays far below this
 
@@ -74,10 +77,13 @@ def foreign_gpu_pids(
 ) -> list[int]:  # fmt: skip
     """Processes that compute on a GPU and are neither ``own_roots``, their children, nor ``known`` as ours."""
     users = {process.pid for process in gpu_processes(library)}
-    for pid in own_roots:
-        try:
-            root = psutil.Process(pid)
-            users -= {pid, *(child.pid for child in root.children(recursive=True))}
-        except psutil.Error:
-            continue
-    return sorted(users.difference(known))
+    return sorted(users - family_pids(own_roots) - set(known))
+
+
+def family_pids(roots: Iterable[int]) -> set[int]:
+    """These processes and all that they started, without those that are gone."""
+    found: set[int] = set()
+    for pid in roots:
+        with suppress(psutil.Error):
+            found |= {pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))}
+    return found

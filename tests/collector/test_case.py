@@ -21,6 +21,7 @@ from collector.record import Op, Record
 from collector.suite import Item
 from collector.telemetry.state import MachineState
 from db import Store, effect_of
+from db.texts import both
 from tests.fakes.bench import Clock, FakeClient, FakeSampler, make_bench, trial
 
 WORDS = "Explain in two sentences why a pot with a lid boils sooner than one without it, and what that saves."
@@ -331,7 +332,7 @@ def test_gpu_memory_is_waited_for_and_flagged_when_it_is_held(desk: Desk) -> Non
     desk.sampler.vram_bytes = lambda _s: 9 << 30
     desk.run(trial(repeats=1, protocol={"memory_wait_s": 5.0}), items=1)
     assert desk.flags()[-1] == {"gpu_memory_held"}
-    assert [row["detail"] for row in desk.rows("events") if row["name"] == "gpu_memory_held"] == ["9.0 to 9.0 GiB in 5 s"]
+    assert [row["detail"] for row in desk.rows("events") if row["name"] == "gpu_memory_held"] == ["9.0 → 9.0 GiB, 5 s"]
     before = desk.clock.monotonic()
     desk.run(trial(repeats=1, protocol={"memory_wait_s": 500.0}), items=1, fresh=False)
     assert desk.clock.monotonic() - before < 100, "a model that may stay needs no free memory"
@@ -340,7 +341,7 @@ def test_gpu_memory_is_waited_for_and_flagged_when_it_is_held(desk: Desk) -> Non
 def test_no_temperature_is_skipped_with_a_reason(desk: Desk) -> None:
     desk.sampler.temperature_c = lambda _s: None
     desk.run(trial(repeats=1), items=1)
-    assert [row["detail"] for row in desk.rows("events")] == ["no sensor gives a temperature"]
+    assert [row["detail"] for row in desk.rows("events")] == [both("no sensor gives a temperature", "没有传感器提供温度")]
     assert desk.flags() == [set()]
 
 
@@ -391,6 +392,33 @@ def test_warm_up_goes_on_until_the_rate_is_stable(desk: Desk) -> None:
     desk.client.figures = lambda n, _r: {"eval_duration": round(slow.get(n, 1.58) * 1e9)}
     desk.run(trial(repeats=1, protocol={"warmup_min": 2, "warmup_max": 10}), items=1)
     assert len(desk.client.asked) == 6 + 1, "three that differ, three alike, one answer"
+
+
+@pytest.mark.parametrize(("fault", "restarts"), [("error_line", 0), ("hang_first_token", 1)])
+def test_a_fault_in_the_warm_up_is_on_record_and_the_engine_put_right(desk: Desk, fault: str, restarts: int) -> None:
+    desk.client.faults = lambda n: fault if n == 0 else None
+    report = desk.run(trial(repeats=1), items=1)
+    assert (report.answered, report.failed, report.faults, desk.restarts) == (1, 0, [fault], restarts)
+    assert [(row["kind"], row["detail"]) for row in desk.rows("events")] == [("fault", "own-0, warm-up: as written")]
+    assert [run["cache_state"] for run in desk.runs()] == ["unique_prefix"], "warmed up all the same"
+
+
+def test_a_warm_up_that_never_succeeds_leaves_the_word_to_the_answers(desk: Desk) -> None:
+    desk.client.faults = lambda n: "error_line" if n < 3 else None
+    report = desk.run(trial(repeats=1, protocol={"warmup_min": 5, "warmup_max": 10}), items=1)
+    assert (report.answered, desk.events()) == (1, ["error_line"] * 3)
+    assert [run["cache_state"] for run in desk.runs()] == ["cold"]
+
+
+def test_a_load_is_on_record_also_where_the_server_still_lists_the_killed_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.client.faults = lambda n: "error_line" if n == 1 else None
+    families = iter([{1}, {1, 2}, {1, 3}])  # before the first load, before and after the second: server and runner
+    monkeypatch.setattr("collector.loading.family_pids", lambda _roots: next(families))
+    desk.run(trial(repeats=2), items=1)
+    assert [row["cause"] for row in desk.rows("model_loads")] == ["case", "fault"]
+    assert [run["cache_state"] for run in desk.runs()] == ["unique_prefix", "cold", "unique_prefix"]
 
 
 def test_a_model_that_cannot_be_loaded_is_told(desk: Desk) -> None:

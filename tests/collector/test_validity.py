@@ -117,7 +117,9 @@ def test_flags_of_the_server_s_own_figures() -> None:
     assert flags(quiet) == []
     assert flags(replace(quiet, queue_s=0.3)) == ["queued"]
     assert flags(replace(quiet, load_s=0.3)) == ["reloaded"]
-    assert flags(replace(quiet, load_s=0.3, server_total_s=9.0)) == [], "a thirtieth"
+    long_prompt = replace(quiet, load_s=0.3, server_total_s=9.0)
+    assert flags(long_prompt) == [], "a thirtieth of the time to the first token"
+    assert flags(replace(long_prompt, decode_s=8.0)) == ["reloaded"], "a third of it, however long the answer"
     assert flags(replace(quiet, client_lag_p99_s=0.006)) == ["client_lag"]
     assert flags(replace(quiet, output_tokens=700)) == ["context_shifted"]
     assert flags(quiet, replace(loaded, effective_context_length=512)) == ["context_lowered"]

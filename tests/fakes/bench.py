@@ -250,5 +250,5 @@ def make_bench(clock: Clock, sampler: FakeSampler, client: FakeClient, experimen
     return MeasuringBench(
         client=client, sampler=sampler, capabilities=tuple(sampler.capabilities), experiment=experiment,  # type: ignore[arg-type]
         fingerprint=_FINGERPRINT[0], campaign_id="c1", engine_name="ollama", engine_version="0.32.15",
-        engine_alive=lambda: True, engine_pids=(1,), ledger=ledger,
+        engine_alive=lambda: True, engine_pids=(), ledger=ledger,
     )  # fmt: skip

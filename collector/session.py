@@ -17,7 +17,6 @@ from collector.engines.others import Resident, residents, unload_residents
 from collector.errors import EngineError, ModelMissing
 from collector.experiment import Experiment
 from collector.fingerprint import Fingerprint, machine_fingerprint
-from collector.i18n import t
 from collector.ollama_client import OllamaClient
 from collector.ollama_types import PullProgress
 from collector.ollama_wire import same_model
@@ -26,6 +25,7 @@ from collector.pulling import PullFailed, missing_models, pull_models
 from collector.record import Op, Record, event, insert
 from collector.telemetry.state import load_average
 from db import Store, StoreError
+from db.texts import both
 
 __all__ = ["Session"]
 
@@ -91,11 +91,12 @@ class Session:
             try:
                 self.start_engine()
             except EngineError as error:
-                record.event("fault", "engine_not_ready", str(error))
+                record.event("fault", "engine_not_ready", both(error.en, error.zh))
                 if number == _RESTARTS:
                     raise
                 time.sleep(_PAUSE_S * number)
             else:
+                record.put(*self._noted())  # how the old one ended stands before the new one
                 record.event("restart", self.engine.way, self.engine.url)
                 self.clear_others(refuse=False)
                 return
@@ -109,7 +110,7 @@ class Session:
             on_trouble(sentence)
         record.put(*self._noted())
         for tag, error in self.unavailable.items():
-            record.event("fault", error.fault, f"{tag}: {error}")
+            record.event("fault", error.fault, both(f"{tag}: {error.en}", f"{tag}：{error.zh}"))
 
     def _noted(self) -> list[Op]:
         """What the engine noted since the last call, as rows."""
@@ -164,8 +165,9 @@ class Session:
         room = room_for_answers(self.store.path, answers)
         room.refuse()
         if room.low:
-            self.warnings.append(t("the disk is nearly full: ", "磁盘空间不足：") + room.sentence())
-            self.engine.notes.incident("disk_low", room.sentence(), "note")
+            said = room.sentences()
+            self.warnings.append(both(f"the disk is nearly full: {said[0]}", f"磁盘空间不足：{said[1]}"))
+            self.engine.notes.incident("disk_low", both(*said), "note")
 
     def _pull(self, client: OllamaClient, missing: list[str]) -> list[str]:
         """Gets what is missing; a model that cannot be got is left, so that the night goes on with the others."""
@@ -176,7 +178,7 @@ class Session:
             except PullFailed as error:
                 log.warning("%s", error)
                 self.unavailable[tag] = error
-                self.warnings.append(t(error.en, error.zh))
+                self.warnings.append(both(error.en, error.zh))
         if len(self.unavailable) == len({m.tag for m in self.experiment.models}):
             raise next(iter(self.unavailable.values()))
         return []

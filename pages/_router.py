@@ -9,6 +9,7 @@ from pages._ui import states
 from pages._ui.i18n import LANGUAGES, browser_language, t
 from pages._ui.roles import login_button
 
+SIDEBAR_PX = 216
 ICON = str(Path(__file__).parent / "_ui" / "icon.svg")
 # file, address, icon; the first one is the start page
 PAGES = (
@@ -24,7 +25,7 @@ PAGES = (
     ("method.py", "method", ":material/menu_book:"),
 )
 
-st.set_page_config(page_title="GenAI energy rating", page_icon=ICON, layout="wide")
+st.set_page_config(page_title="GenAI energy rating", page_icon=ICON, layout="wide", initial_sidebar_state=SIDEBAR_PX)
 with st.sidebar:
     st.segmented_control(
         "Language", LANGUAGES, default=browser_language(), required=True, key="lang", bind="query-params",

@@ -12,6 +12,8 @@ from rating.advice import co2e_g_per_1000, keep_loaded
 
 OVERALL = "overall"
 PRICE, GRID, PER_DAY, HOURS = 0.30, 400.0, 100.0, 24.0
+_MOST = 1e9
+"""More than any wish without an end of its own; what an address names beyond it is not taken."""
 
 
 def figure(name: str, standard: float | None, *, least: float = 0.0, most: float | None = None, step: float = 1.0) -> float | None:
@@ -21,9 +23,9 @@ def figure(name: str, standard: float | None, *, least: float = 0.0, most: float
         value = standard if asked is None else float(asked)
     except ValueError:
         value = standard
-    if value is not None and not (least <= value and (most is None or value <= most)):
+    if value is not None and not least <= value <= (_MOST if most is None else most):
         value = standard
-    chosen = st.number_input(t(f"advisor.{name}"), min_value=least, max_value=most, value=value, step=step, key=f"advisor-{name}",
+    chosen = st.number_input(t(f"advisor.{name}"), min_value=least, max_value=_MOST if most is None else most, value=value, step=step, key=f"advisor-{name}",
                              placeholder=t("advisor.no_limit"), help=t(f"advisor.{name}_help"))  # fmt: skip
     urls.remember(name, [] if chosen == standard or chosen is None else [f"{chosen:g}"])
     return None if chosen is None else float(chosen)
@@ -31,7 +33,7 @@ def figure(name: str, standard: float | None, *, least: float = 0.0, most: float
 
 def weights(tasks: list[str]) -> dict[str, float]:
     """How much each task matters."""
-    st.subheader(t("advisor.weights_title"))
+    st.header(t("advisor.weights_title"))
     found = {}
     with st.grid(min(4, max(1, len(tasks))), min_column_width=170):
         for task in tasks:
@@ -47,7 +49,7 @@ def weights(tasks: list[str]) -> dict[str, float]:
 
 def limits() -> dict[str, float | None]:
     """The reader's limits and prices."""
-    st.subheader(t("advisor.limits_title"))
+    st.header(t("advisor.limits_title"))
     with st.grid(3, min_column_width=200):
         return {
             "quality": figure("quality", None, most=1.0, step=0.05), "vram": figure("vram", None),
@@ -56,7 +58,7 @@ def limits() -> dict[str, float | None]:
         }  # fmt: skip
 
 
-def choice(advice: rating.Advice, names: dict[str, str], grid: float | None) -> None:
+def choice(advice: rating.Advice, names: dict[str, str], notes: dict[str, list[str]], grid: float | None) -> None:
     """The choice, why, and what to keep in mind."""
     best = advice.choice
     language = i18n.language()
@@ -65,7 +67,10 @@ def choice(advice: rating.Advice, names: dict[str, str], grid: float | None) -> 
     else:
         with st.container(border=True):
             st.caption(t("advisor.choice"))
-            st.text(names.get(best.configuration, best.configuration))
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.text(names.get(best.configuration, best.configuration))
+                for note in notes.get(best.configuration, []):
+                    st.badge(note, color="orange")
             with st.grid(4, min_column_width=150):
                 st.metric(t("col.joules"), i18n.quantity(best.joules_per_success, "J"))
                 st.metric(t("col.quality"), i18n.number(best.quality, 2))
@@ -73,7 +78,7 @@ def choice(advice: rating.Advice, names: dict[str, str], grid: float | None) -> 
                 grams = None if grid is None else co2e_g_per_1000(best.joules_per_success, grid)
                 st.metric(t("advisor.co2e"), i18n.quantity(grams, "g"))
             if advice.probability is not None:
-                st.markdown(t("advisor.sure", share=i18n.percent(advice.probability)))
+                st.markdown(t("advisor.sure", share=i18n.chance(advice.probability)))
     reasons = [reason.text(language) for reason in advice.reasons]
     # identifiers are long; the reader knows the short names
     for configuration, label in names.items():
@@ -81,10 +86,10 @@ def choice(advice: rating.Advice, names: dict[str, str], grid: float | None) -> 
     st.text("\n".join(f"• {words}" for words in reasons))
 
 
-def options(advice: rating.Advice, names: dict[str, str], grid: float | None) -> None:
+def options(advice: rating.Advice, names: dict[str, str], notes: dict[str, list[str]], grid: float | None) -> None:
     """Everything that meets the wish, and what does not with the reasons."""
     if advice.options:
-        st.subheader(t("advisor.options_title"))
+        st.header(t("advisor.options_title"))
         view = pd.DataFrame({
             "label": [names.get(o.configuration, o.configuration) for o in advice.options],
             "joules": [o.joules_per_success for o in advice.options], "quality": [o.quality for o in advice.options],
@@ -92,7 +97,8 @@ def options(advice: rating.Advice, names: dict[str, str], grid: float | None) ->
             "co2e": [None if grid is None else co2e_g_per_1000(o.joules_per_success, grid) for o in advice.options],
             "vram": [None if o.resources.vram_bytes is None else o.resources.vram_bytes / 1e9 for o in advice.options],
             "latency": [o.resources.latency_s for o in advice.options],
-            "sure": [o.quality_probability for o in advice.options], "items": [o.n_items for o in advice.options],
+            "sure": [i18n.chance(o.quality_probability) for o in advice.options], "items": [o.n_items for o in advice.options],
+            "notes": [notes.get(o.configuration, []) for o in advice.options],
         })  # fmt: skip
         c = st.column_config
         st.dataframe(view, hide_index=True, key="options", placeholder=i18n.MISSING, alt=t("advisor.options_title"), column_config={
@@ -100,7 +106,8 @@ def options(advice: rating.Advice, names: dict[str, str], grid: float | None) ->
             "quality": c.NumberColumn(t("col.q"), format="%.2f"), "cost": c.NumberColumn(t("advisor.cost"), format="%.3g"),
             "co2e": c.NumberColumn(t("advisor.co2e_g"), format="%.3g"), "vram": c.NumberColumn(t("advisor.vram_gb"), format="%.3g"),
             "latency": c.NumberColumn(t("advisor.latency_s"), format="%.3g"),
-            "sure": c.NumberColumn(t("advisor.quality_sure"), format="percent"), "items": t("col.items"),
+            "sure": t("advisor.quality_sure"), "items": t("col.items"),
+            "notes": c.MultiselectColumn(t("col.notes"), color="orange", options=table.note_options()),
         })  # fmt: skip
     if advice.excluded:
         with st.expander(t("advisor.excluded_title", n=i18n.count(len(advice.excluded))), expanded=not advice.options):
@@ -111,7 +118,7 @@ def options(advice: rating.Advice, names: dict[str, str], grid: float | None) ->
 
 def residency(shot: Snapshot, cohort: str, names: dict[str, str], first: str | None) -> None:
     """Whether to keep a model loaded between answers."""
-    st.subheader(t("advisor.keep_title"))
+    st.header(t("advisor.keep_title"))
     st.caption(t("advisor.keep_caption"))
     known = shot.frame("loading", cohort).set_index("configuration")
     order = [*([first] if first else []), *(name for name in names if name != first)]
@@ -142,14 +149,18 @@ cohort = choose_cohort(figures)
 figures = figures[figures["cohort"] == cohort]
 notices(figures)
 names = table.labels(figures)
+overall = figures[figures["task"] == OVERALL]
+notes = {str(row.configuration): table.notes(row.demo, row.energy_tier) for row in overall.itertuples()}
+answer = st.container()  # the answer stands above the wishes that it follows from
 wanted = weights(sorted(set(figures["task"]) - {OVERALL}))
 asked = limits()
 if not any(wanted.values()):
-    st.info(t("advisor.no_weight"), icon=":material/tune:")
+    answer.info(t("advisor.no_weight"), icon=":material/tune:")
     st.stop()
 gigabytes = asked["vram"]
 advice = shot.ask("advice", cohort, tuple(sorted(wanted.items())), asked["quality"],
                   None if gigabytes is None else gigabytes * 1e9, asked["latency"], asked["price"])  # fmt: skip
-choice(advice, names, asked["grid"])
-options(advice, names, asked["grid"])
+with answer:
+    choice(advice, names, notes, asked["grid"])
+options(advice, names, notes, asked["grid"])
 residency(shot, cohort, names, advice.choice.configuration if advice.choice else None)

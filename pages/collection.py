@@ -78,7 +78,7 @@ def cases(shot: Snapshot, campaign_id: str) -> None:
     found = shot.frame("cell_states", campaign_id)
     if found.empty:
         return
-    st.subheader(t("collection.cases_title"))
+    st.header(t("collection.cases_title"))
     pace = shot.frame("queue", campaign_id)[["model", "task", "load", "each_s"]]
     found = found.merge(pace, on=["model", "task", "load"], how="left")
     view = found.assign(
@@ -99,7 +99,7 @@ def cases(shot: Snapshot, campaign_id: str) -> None:
 
 def faults(shot: Snapshot, campaign_id: str) -> None:
     """Flags and faults of the campaign by name, with what each does and an example."""
-    st.subheader(t("collection.faults_title"))
+    st.header(t("collection.faults_title"))
     found = shot.frame("faults", campaign_id)
     if found.empty:
         st.markdown(t("collection.no_faults"))
@@ -123,7 +123,7 @@ def events(shot: Snapshot, campaign_id: str) -> None:
     found = shot.frame("events", campaign_id)
     if found.empty:
         return
-    st.subheader(t("collection.events_title"))
+    st.header(t("collection.events_title"))
     c = st.column_config
     named = [code_text("way", name) if kind == "restart" else collection_parts.event(name)
              for kind, name in zip(found["kind"], found["name"], strict=True)]  # fmt: skip
@@ -136,7 +136,7 @@ def events(shot: Snapshot, campaign_id: str) -> None:
 
 def sensors(shot: Snapshot, campaign_id: str) -> None:
     """Every sensor: whether it works here, why not, and the cure."""
-    st.subheader(t("collection.sensors_title"))
+    st.header(t("collection.sensors_title"))
     found = shot.frame("sensors", campaign_id)
     if found.empty:
         st.markdown(t("collection.no_sensors"))
@@ -166,7 +166,7 @@ def sensors(shot: Snapshot, campaign_id: str) -> None:
 
 def history(campaigns: pd.DataFrame) -> None:
     """All campaigns."""
-    st.subheader(t("collection.history_title"))
+    st.header(t("collection.history_title"))
     view = pd.DataFrame({
         "campaign": campaigns["campaign"], "name": campaigns["name"],
         "status": [code_text("status", s) for s in campaigns["status"]],

@@ -47,7 +47,7 @@ def cards(rows: pd.DataFrame) -> None:
 
 def plane(rows: pd.DataFrame) -> None:
     """Quality against energy with the Pareto front."""
-    st.subheader(t("overview.plane_title"))
+    st.header(t("overview.plane_title"))
     if not rows[["joules_per_success", "quality"]].notna().all(axis=1).any():
         st.markdown(t("overview.no_plane"))
         return
@@ -59,13 +59,13 @@ def plane(rows: pd.DataFrame) -> None:
 
 def beats(found: pd.DataFrame, names: dict[str, str], chosen: list[str]) -> None:
     """How surely each of the chosen takes less energy per success than each other."""
-    st.subheader(t("compare.beats_title"))
+    st.header(t("compare.beats_title"))
     pairs = found[found["first"].isin(chosen) & found["second"].isin(chosen)].copy()
     if pairs.empty:
         st.markdown(t("compare.no_beats"))
         return
     pairs["place"] = pairs["first"].map({name: n for n, name in enumerate(chosen)})
-    pairs["shown"] = [i18n.percent(p) for p in pairs["probability"]]
+    pairs["shown"] = [i18n.chance(p) for p in pairs["probability"]]
     pairs = pairs.assign(first=pairs["first"].map(names), second=pairs["second"].map(names)).sort_values("place", kind="stable")
     words = {"first": t("compare.beats_first"), "second": t("compare.beats_second"), "probability": t("compare.beats_p")}
     told = [t("compare.beats_pair", first=a, second=b, p=p) for a, b, p in zip(pairs["first"], pairs["second"], pairs["shown"], strict=True)]
@@ -78,7 +78,7 @@ def by_task(rows: pd.DataFrame) -> None:
     tasks = rows[rows["task"] != OVERALL].sort_values(["task", "eei"])
     if tasks.empty:
         return
-    st.subheader(t("compare.tasks_title"))
+    st.header(t("compare.tasks_title"))
     for code, group in tasks.groupby("task"):
         for name, side in zip(("joules_per_success", "quality"), st.columns(2), strict=True):
             if group[name].notna().any():
@@ -96,7 +96,7 @@ def quantization(shot: Snapshot, chosen: list[str], figures: pd.DataFrame) -> No
     found = shot.frame("effects", "quantization")
     both = found["first_configuration"].isin(chosen) & found["second_configuration"].isin(chosen)
     found = found[both & found["cohort"].isin(figures["cohort"])]
-    st.subheader(t("compare.quantization_title"))
+    st.header(t("compare.quantization_title"))
     if found.empty:
         st.markdown(t("compare.no_pairs"))
     else:

@@ -17,7 +17,7 @@ GLOSSARY = ("success", "eqr", "eei", "cohort", "basket", "provisional", "gross",
 
 def formulas() -> None:
     """The chain from joules to a letter."""
-    st.subheader(t("method.formulas_title"))
+    st.header(t("method.formulas_title"))
     for name, formula in (
         ("x", r"x = \frac{\sum_i E_i}{\sum_i q_i}"),
         ("eqr", r"\mathrm{EQR} = \frac{1000}{x}"),
@@ -30,7 +30,7 @@ def formulas() -> None:
 
 def thresholds(scheme: rating.Scheme) -> None:
     """Classes of energy and of quality side by side."""
-    st.subheader(t("method.classes_title"))
+    st.header(t("method.classes_title"))
     energy = [*(f"< {i18n.number(b)}" for b in scheme.eei_bounds), f"≥ {i18n.number(scheme.eei_bounds[-1])}"]
     quality = [
         *(f"≥ {i18n.number(b, 2)}" for b in scheme.quality_bounds),
@@ -53,7 +53,7 @@ def thresholds(scheme: rating.Scheme) -> None:
 
 def scheme_card(scheme: rating.Scheme, stored: str | None) -> None:
     """Name, weights and baskets of the scheme."""
-    st.subheader(t("method.scheme_title"))
+    st.header(t("method.scheme_title"))
     st.caption(t("method.scheme_stored", at=stored) if stored else t("method.scheme_default"))
     weights = i18n.joined(f"{code_text('task', task)} {i18n.number(weight, 2)}" for task, weight in scheme.weights)
     st.table({t("method.scheme_name"): scheme.name, t("method.scheme_hash"): scheme.hash[:16],
@@ -72,7 +72,7 @@ def scheme_card(scheme: rating.Scheme, stored: str | None) -> None:
 
 def flags() -> None:
     """The one table of flags."""
-    st.subheader(t("method.flags_title"))
+    st.header(t("method.flags_title"))
     st.caption(t("method.flags_caption"))
     chinese = i18n.language() == "zh"
     view = pd.DataFrame(
@@ -87,7 +87,7 @@ def sensors(shot: Snapshot) -> None:
     """What measured the energy of the newest campaign."""
     campaigns = shot.frame("campaigns")
     found = shot.frame("sensors", campaigns["campaign"].iloc[0]) if len(campaigns) else pd.DataFrame()
-    st.subheader(t("method.sensors_title"))
+    st.header(t("method.sensors_title"))
     known = found[found["tier"].notna()] if len(found) else found
     if known.empty:
         st.markdown(t("collection.no_sensors"))
@@ -108,7 +108,7 @@ def quality_weights(shot: Snapshot) -> None:
     found = shot.frame("quality_parts")
     if found.empty:
         return
-    st.subheader(t("method.quality_title"))
+    st.header(t("method.quality_title"))
     rows = [
         {"task": code_text("task", row["task"]), "part": code_text("part", name), "weight": weight * 100}
         for _, row in found.iterrows() for name, weight in json.loads(row["detail"])["weights"].items()
@@ -138,7 +138,7 @@ def protocol(shot: Snapshot) -> None:
         return
     view = pd.DataFrame(rows)
     view["meaning"] = view["meaning"].where(view["meaning"] != view["setting"], i18n.MISSING)
-    st.subheader(t("method.protocol_title"))
+    st.header(t("method.protocol_title"))
     st.caption(t("method.protocol_caption"))
     st.dataframe(view, hide_index=True, key="protocol", alt=t("method.protocol_title"), column_config={
         "setting": st.column_config.TextColumn(t("method.setting"), pinned=True, width=180), "value": t("method.value"),
@@ -178,6 +178,6 @@ if shot:
 flags()
 if shot:
     sensors(shot)
-st.subheader(t("method.glossary_title"))
+st.header(t("method.glossary_title"))
 for word in GLOSSARY:
     st.markdown(f"**{t(f'glossary.{word}')}** {t(f'glossary.{word}_text')}")

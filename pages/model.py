@@ -27,15 +27,15 @@ def size_of(row: pd.Series) -> str:
 
 def card_of(row: pd.Series, what: pd.Series) -> Card:
     """The label card of one rating row."""
-    sure = [t("model.sure", share=i18n.percent(row["grade_probability"]), grade=row["grade"])] if row["grade"] else []
+    sure = [t("model.sure", share=i18n.chance(row["grade_probability"]), grade=row["grade"])] if row["grade"] else []
     if row["grade"] and row["grade_low"] != row["grade_high"]:
         sure.append(t("model.range", range=table.grade_range(row["grade_low"], row["grade_high"])))
-    notes = [code_text("status", row["status"])] if row["status"] == "provisional" else []
+    few, estimated = table.too_few(row["reasons"]), "estimated" in str(row["energy_tier"])
     return Card(
         title=t("model.card_title"), foot=t("model.card_foot"), energy=t("col.grade"), quality=t("col.quality"),
         model=str(row["label"]), what=size_of(what), grade=row["grade"], grade_low=row["grade_low"],
         grade_high=row["grade_high"], certainty=[*sure, code_text("status", row["status"])],
-        quality_class=row["quality_class"] if isinstance(row["quality_class"], str) else None,
+        quality_class=row["quality_class"] if isinstance(row["quality_class"], str) else None, quality_sure=not few,
         figures={
             t("col.joules"): table.with_interval(row, "joules_per_success", "J"), t("col.quality"): table.with_interval(row, "quality"),
             t("col.speed"): i18n.number(row["decode_tokens_per_s"]), t("col.ttft_short"): i18n.seconds(row["ttft_s"]),
@@ -46,8 +46,9 @@ def card_of(row: pd.Series, what: pd.Series) -> Card:
             t("col.items"): i18n.joined([i18n.count(row["n_items"]), t("model.repeats", n=i18n.number(row["n_repeats"]))]),
             t("col.scheme"): i18n.joined([str(row["scheme"]), i18n.date(row["rated_at"])]),
         },
-        notes=[*notes, *([t("notice.demo_short")] if "demo" in row and bool(row["demo"]) else []),
-               *([t("label.estimated")] if "estimated" in str(row["energy_tier"]) else [])],
+        notes=[words for applies, words in (
+            (row["status"] == "provisional", t("model.note_provisional")), (bool(row.get("demo")), t("notice.demo_short")),
+            (estimated, t("model.note_estimated")), (few, t("model.note_few"))) if applies],
     )  # fmt: skip
 
 
@@ -65,7 +66,7 @@ def card(row: pd.Series, what: pd.Series) -> None:
 
 def letters(rows: pd.DataFrame) -> None:
     """The letter of every task with its figures."""
-    st.subheader(t("model.letters_title"))
+    st.header(t("model.letters_title"))
     view = pd.DataFrame({
         "badge": [badge.data_uri(badge.grade_svg(g if isinstance(g, str) else None, provisional=s == "provisional"))
                   for g, s in zip(rows["grade"], rows["status"], strict=True)],
@@ -99,7 +100,7 @@ def next_class(row: pd.Series) -> None:
 
 def curves(known: pd.DataFrame, configuration: str) -> None:
     """Energy and quality over the load; a mark that is picked leads to its runs."""
-    st.subheader(t("model.curve_title"))
+    st.header(t("model.curve_title"))
     order = [load for load in LOADS if load in set(known["load"])]
     rows = known.assign(
         task_code=known["task"], load_code=known["load"], task=[code_text("task", c) for c in known["task"]],
@@ -124,7 +125,7 @@ def curves(known: pd.DataFrame, configuration: str) -> None:
 
 def breakdown(known: pd.DataFrame) -> None:
     """Where the joules of an answer go: waiting power, prefill, decode."""
-    st.subheader(t("model.parts_title"))
+    st.header(t("model.parts_title"))
     names = {name: t(f"model.part_{name}") for name in ("idle", "prefill", "decode", "rest")}
     rows: list[dict[str, Any]] = []
     for _, row in known.iterrows():
@@ -152,7 +153,7 @@ def breakdown(known: pd.DataFrame) -> None:
 
 def history(rows: pd.DataFrame) -> None:
     """Every rating of the configuration in one task."""
-    st.subheader(t("model.history_title"))
+    st.header(t("model.history_title"))
     rows = rows.dropna(subset=["eei"])
     if rows.empty:
         st.markdown(t("overview.no_eei"))
@@ -168,7 +169,7 @@ def history(rows: pd.DataFrame) -> None:
 
 def answers(found: pd.DataFrame) -> None:
     """A good, a usual and a poor answer, as text."""
-    st.subheader(t("model.answers_title"))
+    st.header(t("model.answers_title"))
     if found.empty:
         st.markdown(t("model.no_answers"))
         return
@@ -200,20 +201,17 @@ def show(shot: Snapshot, cohort: str, configuration: str, rows: pd.DataFrame, wh
         card(row, what)
     with right:
         next_class(row)
-        letters(rows)
         if why := table.reasons(row["reasons"]):
             st.text("\n".join(f"• {words}" for words in why))
         with st.container(horizontal=True):
             st.page_link("runs.py", label=t("overview.see_runs"), icon=":material/monitoring:",
                          query_params={"configuration": configuration})  # fmt: skip
             st.page_link("compare.py", label=t("model.compare"), icon=":material/compare_arrows:")
-    curves(shot.frame("load_curve", cohort, configuration), configuration)
-    left, right = st.columns(2)
-    with left:
-        breakdown(shot.frame("energy_parts", cohort, configuration))
-    with right:
         past = shot.frame("rating_history", cohort, configuration)
         history(past[(past["task"] == task) & (past["scheme"] == row["scheme"])])
+    letters(rows)
+    curves(shot.frame("load_curve", cohort, configuration), configuration)
+    breakdown(shot.frame("energy_parts", cohort, configuration))
     if task != OVERALL:
         answers(shot.frame("sample_answers", cohort, configuration, task))
     else:

@@ -11,6 +11,7 @@ from pages._ui.page import notices, open_page
 from rating import best_class_shares, current
 
 OVERALL = "overall"
+NARROWING = ("family", "size", "quantization")
 
 
 def choose_rows(ratings: pd.DataFrame, figures: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -20,31 +21,45 @@ def choose_rows(ratings: pd.DataFrame, figures: pd.DataFrame) -> tuple[pd.DataFr
     cohorts = list(sizes.sort_values(["all", "size"], ascending=[True, False]).index)
     cohort = cohorts[0]
     if len(cohorts) > 1:
-        cohort = urls.choose("cohort", t("filter.cohort"), cohorts, show=str) or cohorts[0]
+        cohort = urls.choose("cohort", t("filter.cohort"), cohorts, show=str, keep=True) or cohorts[0]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        place = st.container(width="content")
+        active = sum(name in st.query_params for name in ("scheme", *NARROWING))
+        more = st.popover(i18n.joined([t("filter.more"), i18n.count(active) if active else ""]), icon=":material/tune:")
     known = table.schemes(ratings[ratings["cohort"] == cohort])
-    scheme = (urls.choose("scheme", t("filter.scheme"), known, show=str) if len(known) > 1 else None) or [*known, None][
-        0
-    ]
+    scheme: str | None = known[0] if known else None
+    if len(known) > 1:
+        with more:
+            scheme = urls.choose("scheme", t("filter.scheme"), known, show=str) or scheme
     ratings = ratings[ratings["scheme"] == scheme]
     tasks = sorted(set(names.loc[names["cohort"] == cohort, "task"]), key=lambda name: (name != OVERALL, name))
     default = table.default_task(ratings, tasks)
-    task = urls.choose("task", t("filter.task"), tasks, show=lambda c: code_text("task", c), default=default,
-                       pick="segments") or default  # fmt: skip
+    with place:
+        task = urls.choose("task", t("filter.task"), tasks, show=lambda c: code_text("task", c), default=default,
+                           pick="segments") or default  # fmt: skip
     inside = [f[(f["cohort"] == cohort) & (f["task"] == task)] for f in (ratings, figures)]
-    return narrowed(inside[0]), inside[1]
+    with more:
+        return narrowed(inside[0], only=len(known) < 2), inside[1]
 
 
-def narrowed(ratings: pd.DataFrame) -> pd.DataFrame:
-    """Only the families, sizes and quantizations asked for; filters with nothing to choose stay away."""
+def narrowed(ratings: pd.DataFrame, *, only: bool) -> pd.DataFrame:
+    """Only the families, sizes and quantizations asked for; filters with nothing to choose stay away.
+
+    Args:
+        ratings: of one cohort, scheme and task.
+        only: whether these are the only filters, so that it must be said when none of them has a choice.
+    """
     every = chosen = ratings.assign(size=ratings["parameter_count"].map(table.size_class))
-    with st.container(horizontal=True):
-        for name in ("family", "size", "quantization"):
-            known = set(every[name].dropna())
-            values = [size for size in table.SIZES if size in known] if name == "size" else sorted(known)
-            if len(values) > 1:
-                wanted = urls.choose_many(name, t(f"filter.{name}"), values, placeholder=t("filter.all"),
-                                          show=lambda c, group=name: code_text(group, c))  # fmt: skip
-                chosen = chosen[chosen[name].isin(wanted)] if wanted else chosen
+    for name in NARROWING:
+        known = set(every[name].dropna())
+        values = [size for size in table.SIZES if size in known] if name == "size" else sorted(known)
+        if len(values) > 1:
+            only = False
+            wanted = urls.choose_many(name, t(f"filter.{name}"), values, placeholder=t("filter.all"),
+                                      show=lambda c, group=name: code_text(group, c))  # fmt: skip
+            chosen = chosen[chosen[name].isin(wanted)] if wanted else chosen
+    if only:
+        st.caption(t("filter.nothing"))
     return chosen.drop(columns="size")
 
 
@@ -70,13 +85,17 @@ def headline(rows: pd.DataFrame) -> None:
                 if row is None:
                     st.markdown(t("overview.no_letter_yet"))
                     continue
-                grade = row["grade"] if name == "least_energy" else row["quality_class"]
-                draw = badge.grade_svg(grade) if name == "least_energy" else badge.quality_svg(grade)
-                st.image(draw, width=76 if name == "least_energy" else 38, alt=t("overview.badge_alt", grade=grade))
-                st.text(row["label"])
-                st.caption(
-                    i18n.joined([words(row[column]), i18n.interval(row[f"{column}_low"], row[f"{column}_high"])])
-                )
+                first = name == "least_energy"
+                grade = row["grade"] if first else row["quality_class"]
+                few, provisional = table.too_few(row["reasons"]), row["status"] == "provisional"
+                with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                    picture = badge.grade_svg(grade, provisional=provisional) if first else badge.quality_svg(grade, too_few=few)
+                    st.image(picture, width=76 if first else 38, alt=t("overview.badge_alt", grade=grade))
+                    st.text(row["label"])
+                st.caption(i18n.joined([
+                    words(row[column]), i18n.interval(row[f"{column}_low"], row[f"{column}_high"]),
+                    i18n.joined([code_text("status", row["status"]), table.certainty(row)]) if first else "",
+                ]))  # fmt: skip
         with st.container(border=True, height="stretch"):
             st.caption(t("overview.how_many"))
             states = rows["status"].value_counts()
@@ -166,7 +185,7 @@ def pictures(rows: pd.DataFrame) -> None:
     """Where each stands on the scale of classes, and quality against energy."""
     left, right = st.columns(2)
     with left:
-        st.subheader(t("overview.classes_title"))
+        st.header(t("overview.classes_title"))
         if rows["eei"].notna().any():
             words = {"eei": t("axis.eei"), "configuration": t("col.configuration"), "grade": t("col.grade"),
                      "interval": t("col.interval")}  # fmt: skip
@@ -176,7 +195,7 @@ def pictures(rows: pd.DataFrame) -> None:
         else:
             st.markdown(t("overview.no_eei"))
     with right:
-        st.subheader(t("overview.plane_title"))
+        st.header(t("overview.plane_title"))
         if rows[["joules_per_success", "quality"]].notna().all(axis=1).any():
             words = {"joules": t("axis.joules"), "quality": t("axis.quality"), "configuration": t("col.configuration"),
                      "grade": t("col.grade")}  # fmt: skip

@@ -13,7 +13,7 @@ OVERALL = "overall"
 
 def precision(found: pd.DataFrame, figures: pd.DataFrame) -> None:
     """The same model in several precisions: verdicts, picture, table."""
-    st.subheader(t("quantization.effects_title"))
+    st.header(t("quantization.effects_title"))
     if found.empty:
         st.markdown(t("quantization.no_pairs"))
         return
@@ -48,7 +48,7 @@ def finding(trend: rating.Trend) -> str:
 
 def model_size(ratings: pd.DataFrame, names: dict[str, str]) -> None:
     """Joules per success over model size for one task, with the trend over all and within every family."""
-    st.subheader(t("quantization.size_title"))
+    st.header(t("quantization.size_title"))
     if ratings.empty:
         st.warning(t("overview.no_ratings"), icon=":material/pending:")
         st.code("python -m rating table", language="bash")

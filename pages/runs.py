@@ -34,6 +34,12 @@ def meaning(name: str) -> str:
     return name if flag is None else (flag.zh if i18n.language() == "zh" else flag.en)
 
 
+def why(reason: str | None) -> str:
+    """Why a quality is missing or 0: a reason of the scorer, or the flag of an answer that failed."""
+    words = code_text("quality_reason", reason)
+    return meaning(words) if words == reason else words
+
+
 def flag_words(name: str) -> str:
     """A flag by its name and its meaning."""
     return name if name not in MEANINGS else f"{name}: {meaning(name)}"
@@ -91,7 +97,7 @@ def figures(run: dict[str, Any]) -> None:
                   delta=None if run["energy_j"] is None else i18n.interval(run["energy_low_j"], run["energy_high_j"]),
                   delta_color="off", delta_arrow="off")  # fmt: skip
         st.metric(t("col.quality"), i18n.number(run["quality"], 2), border=True, height="stretch",
-                  delta=None if run["quality_reason"] is None else code_text("quality_reason", run["quality_reason"]),
+                  delta=why(run["quality_reason"]) if run["quality"] is None and run["quality_reason"] else None,
                   delta_color="off", delta_arrow="off")  # fmt: skip
         st.metric(t("col.ttft_short"), i18n.seconds(run["ttft_s"]), border=True, height="stretch")
         st.metric(t("col.total"), i18n.seconds(run["total_s"]), border=True, height="stretch")
@@ -123,7 +129,7 @@ def traces(shot: Snapshot, run: dict[str, Any]) -> None:
         spans(run),
         {"time": t("axis.time"), "chars": t("axis.chars")},
     )
-    st.subheader(t("runs.trace_title"))
+    st.header(t("runs.trace_title"))
     if phases:
         st.caption(t("runs.trace_caption", phases=i18n.joined(
             f"{name} {i18n.seconds(stop - start)}" for name, (start, stop) in phases.items())))  # fmt: skip
@@ -158,12 +164,13 @@ def wall(shot: Snapshot, run_id: str) -> None:
 
 def energy(shot: Snapshot, run: dict[str, Any]) -> None:
     """Where the energy figure comes from: tier, scope, interval, parts and every sensor's own figure."""
-    st.subheader(t("runs.energy_title"))
+    st.header(t("runs.energy_title"))
     if run["energy_j"] is None:
         st.markdown(t("runs.no_energy"))
         st.text(run["energy_reason"] or t("runs.reason_unknown"))
         return
-    st.table({
+    samples = "" if run["sample_count"] is None else t("energy.samples", n=i18n.count(run["sample_count"]))
+    known = {
         t("energy.gross"): i18n.joined([i18n.quantity(run["energy_j"], "J"), i18n.interval(run["energy_low_j"], run["energy_high_j"])]),
         t("energy.net"): i18n.quantity(run["energy_net_j"], "J"),
         t("energy.tier"): code_text("tier", run["energy_tier"]),
@@ -172,8 +179,13 @@ def energy(shot: Snapshot, run: dict[str, Any]) -> None:
         t("energy.prefill"): i18n.quantity(run["energy_prefill_j"], "J"),
         t("energy.decode"): i18n.quantity(run["energy_decode_j"], "J"),
         t("energy.baseline"): i18n.quantity(run["baseline_power_w"], "W"),
-        t("energy.coverage"): i18n.joined([i18n.percent(run["sample_coverage"]), "" if run["sample_count"] is None else t("energy.samples", n=i18n.count(run["sample_count"]))]),
-    }, border="horizontal", width="content")  # fmt: skip
+        t("energy.coverage"): i18n.joined([i18n.percent(run["sample_coverage"]), samples]),
+    }  # fmt: skip
+    st.table({name: value for name, value in known.items() if value != i18n.MISSING}, border="horizontal", width="content")
+    if run["energy_prefill_j"] is None:
+        st.caption(t("runs.not_split"))
+    if run["energy_net_j"] is None:
+        st.caption(t("runs.no_net"))
     wall(shot, run["run_id"])
     if run["energy_sources"]:
         st.caption(t("runs.sources"))
@@ -186,7 +198,7 @@ def energy(shot: Snapshot, run: dict[str, Any]) -> None:
 
 def texts(run: dict[str, Any]) -> None:
     """Prompt and answer exactly as they were: shown as text, never as markup."""
-    st.subheader(t("runs.texts_title"))
+    st.header(t("runs.texts_title"))
     for name, column in (
         ("prompt", "prompt"),
         ("answer", "output_text"),
@@ -202,13 +214,13 @@ def texts(run: dict[str, Any]) -> None:
 
 def quality(shot: Snapshot, run: dict[str, Any]) -> None:
     """The quality of the answer, its parts and every score."""
-    st.subheader(t("runs.scores_title"))
+    st.header(t("runs.scores_title"))
     parts = {t(f"quality.{name}"): i18n.number(run[name], 2) for name in ("factuality", "relevance", "fluency")}
-    st.table({t("col.quality"): i18n.number(run["quality"], 2)} | parts | {
+    known = {t("col.quality"): i18n.number(run["quality"], 2)} | parts | {
         t("quality.bartscore"): i18n.number(run["bartscore"]),
-        t("quality.checkpoint"): run["quality_checkpoint"] or i18n.MISSING,
-        t("quality.reason"): code_text("quality_reason", run["quality_reason"]),
-    }, border="horizontal", width="content")  # fmt: skip
+        t("quality.checkpoint"): run["quality_checkpoint"] or i18n.MISSING, t("quality.reason"): why(run["quality_reason"]),
+    }  # fmt: skip
+    st.table({name: value for name, value in known.items() if value != i18n.MISSING}, border="horizontal", width="content")
     scores = shot.frame("scores", run["run_id"])
     if scores.empty:
         return
@@ -217,7 +229,7 @@ def quality(shot: Snapshot, run: dict[str, Any]) -> None:
         "metric": [code_text("metric", m) for m in scores["metric"]],
         "direction": [code_text("direction", d) for d in scores["direction"]],
         "value": scores["value"], "raw": scores["raw"], "floor": scores["floor"], "checkpoint": scores["checkpoint"],
-        "reason": [None if pd.isna(r) else code_text("quality_reason", r) for r in scores["reason"]],
+        "reason": [None if pd.isna(r) else why(r) for r in scores["reason"]],
     }).dropna(axis="columns", how="all")  # fmt: skip
     st.dataframe(view, hide_index=True, alt=t("runs.scores_title"), key="scores", placeholder=i18n.MISSING, column_config={
         "metric": c.TextColumn(t("runs.metric"), pinned=True), "direction": t("runs.direction"),
@@ -232,7 +244,7 @@ def quality(shot: Snapshot, run: dict[str, Any]) -> None:
 def show(shot: Snapshot, run: dict[str, Any]) -> None:
     """One run from top to bottom."""
     st.divider()
-    st.subheader(t("runs.run_title"))
+    st.header(t("runs.run_title"))
     st.text(i18n.joined([run["model"], code_text("task", run["task"]), code_text("load", run["load"]),
                          code_text("language", run["language"]), run["item"], i18n.date(run["started_at"])]))  # fmt: skip
     notices(pd.DataFrame([{"demo": run["demo"], "energy_tier": run["energy_tier"]}]))
@@ -242,9 +254,9 @@ def show(shot: Snapshot, run: dict[str, Any]) -> None:
     left, right = st.columns(2)
     with left:
         texts(run)
-        quality(shot, run)
     with right:
         energy(shot, run)
+    quality(shot, run)
     with st.expander(t("runs.raw")):
         st.json({"server": run["server_raw"], "options": run["options"], "quality": run["quality_detail"]}, expanded=1)
 

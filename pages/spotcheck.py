@@ -142,17 +142,17 @@ def agreement(shot: Snapshot, campaign: str, ratings: pd.DataFrame) -> None:
         return
     st.markdown(t("spot.who_rated", ratings=i18n.count(len(ratings)), raters=i18n.count(ratings["rater"].nunique())))
     people = spot.between_people(ratings)
-    st.subheader(t("spot.people_title"))
+    st.header(t("spot.people_title"))
     if any(found.value is None or found.value < INCONCLUSIVE_BELOW for name, found in people.items() if found.n and name != "diversity"):
         st.warning(t("spot.inconclusive"), icon=":material/help:")
     coefficients([line(t(f"spot.{name}"), found) for name, found in people.items()], "alpha", t("spot.people_title"))
     st.caption(t("spot.people_caption"))
-    st.subheader(t("spot.metrics_title"))
+    st.header(t("spot.metrics_title"))
     metrics = spot.people_and_metrics(ratings, shot.frame("metrics_of_rated", campaign))
     coefficients([line(f"{t(f'spot.{said}')} ↔ {t(f'spot.metric_{metric}')}", found) for (said, metric), found in metrics.items()],
                  "tau", t("spot.metrics_title"))  # fmt: skip
     st.caption(t("spot.metrics_caption"))
-    st.subheader(t("spot.means_title"))
+    st.header(t("spot.means_title"))
     rated = ratings.dropna(subset=["run_id"])
     st.table({t(f"spot.{name}"): i18n.number(weighted_mean(rated[name].astype(float).tolist(), rated["weight"].astype(float).tolist()), 2)
               for name in DIMENSIONS}, border="horizontal", width="content")  # fmt: skip

@@ -42,7 +42,7 @@ def reasons(row: pd.Series) -> list[str]:
 
 def heat(cells: pd.DataFrame) -> None:
     """The heat map, and below it every reason for a missing letter once."""
-    st.subheader(t("tasks.heat_title"))
+    st.header(t("tasks.heat_title"))
     if cells["eei"].isna().all() and cells["grade"].isna().all():
         st.markdown(t("overview.no_eei"))
     else:
@@ -74,7 +74,7 @@ def parts(shot: Snapshot, cohort: str, by: str) -> pd.DataFrame:
 
 def by_level(shot: Snapshot, cohort: str, names: dict[str, str]) -> None:
     """Figures by load or language: pictures side by side, then the table."""
-    st.subheader(t("tasks.parts_title"))
+    st.header(t("tasks.parts_title"))
     st.caption(t("overview.part_caption"))
     with st.container(horizontal=True):
         by = urls.choose("by", t("tasks.by"), ["load", "language"], show=lambda c: code_text("filter", c),
@@ -115,7 +115,7 @@ def diversity(shot: Snapshot, cohort: str, names: dict[str, str]) -> None:
     found = shot.frame("diversity", cohort)
     if found.empty:
         return
-    st.subheader(t("tasks.diversity_title"))
+    st.header(t("tasks.diversity_title"))
     view = pd.DataFrame({
         "label": found["configuration"].map(names), "task": [code_text("task", c) for c in found["task"]],
         "vendi": found["vendi"], "distinct": found["distinct_2"], "bleu": found["self_bleu"], "items": found["items"],
@@ -137,7 +137,7 @@ def pass_at(shot: Snapshot, cohort: str, names: dict[str, str]) -> None:
     found = shot.frame("pass_at", cohort)
     if found.empty:
         return
-    st.subheader(t("tasks.pass_title"))
+    st.header(t("tasks.pass_title"))
     wide = found.pivot(index="configuration", columns="k", values="value")
     columns = {f"k{k}": wide[k] * 100 for k in wide.columns}
     items = found[found["k"] == 1].set_index("configuration")["items"]

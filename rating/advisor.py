@@ -290,7 +290,7 @@ def _advice(
     if probability is None:
         why.append(reason("advice_runner_up_unsure", runner_up=second.configuration, percent=percent))
     else:
-        shown = f"{100 * probability:.0f} %"
+        shown = "> 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"  # a share of draws is never certainty
         why.append(reason("advice_runner_up", runner_up=second.configuration, percent=percent, probability=shown))
     costs = (best.cost_per_1000, second.cost_per_1000)
     extra = None if costs[0] is None or costs[1] is None else costs[1] - costs[0]

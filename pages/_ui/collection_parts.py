@@ -76,13 +76,13 @@ def conditions(shot: Snapshot, campaign_id: str) -> None:
         t("collection.idle_vram"): i18n.memory(row["idle_vram_bytes"]),
     }
     known = {name: value for name, value in found.items() if value != i18n.MISSING}
-    st.subheader(t("collection.conditions_title"))
+    st.header(t("collection.conditions_title"))
     st.table(known, border="horizontal", width="content")
 
 
 def plans(shot: Snapshot) -> None:
     """Every experiment with a plan: when it starts next."""
-    st.subheader(t("collection.plan_title"))
+    st.header(t("collection.plan_title"))
     now = datetime.now(UTC)
     rows = []
     for _, row in shot.frame("plans").iterrows():
@@ -106,7 +106,7 @@ def undone(shot: Snapshot, campaign_id: str) -> None:
     found = shot.frame("undone", campaign_id)
     if found.empty:
         return
-    st.subheader(t("collection.undone_title"))
+    st.header(t("collection.undone_title"))
     for model in found.loc[found["state"] == "skipped", "model"].drop_duplicates():
         st.warning(t("collection.parked"), icon=":material/pause_circle:")
         st.text(model)
@@ -129,7 +129,7 @@ def last_result(shot: Snapshot, campaigns: pd.DataFrame) -> None:
         return
     row = ended.sort_values("finished_at").iloc[-1]
     progress, faults = shot.ask("progress", row["campaign"]), shot.frame("undone", row["campaign"])
-    st.subheader(t("collection.last_title"))
+    st.header(t("collection.last_title"))
     with st.container(border=True):
         st.text(i18n.joined([row["campaign"], code_text("status", row["status"]), i18n.date(row["finished_at"])]))
         st.text(t("collection.last_counts", done=i18n.count(progress["done"]), failed=i18n.count(progress["failed"]),
@@ -146,7 +146,7 @@ def books(shot: Snapshot, campaign_id: str) -> None:
     closures, evaluations = shot.frame("closures", campaign_id), shot.frame("evaluations", campaign_id)
     if closures.empty and evaluations.empty:
         return
-    st.subheader(t("collection.books_title"))
+    st.header(t("collection.books_title"))
     c = st.column_config
     if len(closures):
         parts = ("runs", "loads", "baselines", "between")
@@ -176,7 +176,7 @@ def calibration(shot: Snapshot, campaign_id: str) -> None:
     """Sensors of the machine that were held against a wall meter."""
     machine = shot.frame("conditions", campaign_id)["machine_id"].iloc[0]
     found = shot.frame("calibrations", machine)
-    st.subheader(t("collection.calibration_title"))
+    st.header(t("collection.calibration_title"))
     if found.empty:
         st.markdown(t("collection.no_calibration"))
         return
@@ -199,7 +199,7 @@ def disk(shot: Snapshot, campaigns: pd.DataFrame, planned: int) -> None:
     size, free = path.stat().st_size, shutil.disk_usage(path.parent).free
     runs = shot.ask("totals")["runs"]
     each = size / runs if runs else None
-    st.subheader(t("collection.disk_title"))
+    st.header(t("collection.disk_title"))
     with st.grid(4, min_column_width=150):
         st.metric(t("collection.size"), i18n.memory(size), border=True, height="stretch")
         st.metric(t("collection.free"), i18n.memory(free), border=True, height="stretch")

@@ -20,7 +20,7 @@ from babel.dates import format_datetime, format_timedelta
 from babel.numbers import format_decimal, format_percent
 
 __all__ = [
-    "LANGUAGES", "MISSING", "browser_language", "catalogue", "code_text", "count", "date", "duration", "energy", "interval", "joined",
+    "LANGUAGES", "MISSING", "browser_language", "catalogue", "chance", "code_text", "count", "date", "duration", "energy", "interval", "joined",
     "language", "memory", "number", "percent", "quantity", "seconds", "t",
 ]  # fmt: skip
 
@@ -66,6 +66,8 @@ def number(value: object, digits: int = 3) -> str:
     """``value`` with at most so many significant digits."""
     if _missing(value):
         return MISSING
+    if value == 0:
+        return "0"
     return str(format_decimal(float(value), format="@" + "#" * (digits - 1), locale=_locale()))  # type: ignore[arg-type]
 
 
@@ -75,8 +77,21 @@ def count(value: object) -> str:
 
 
 def percent(value: object) -> str:
-    """A share of 1 as per cent without decimals."""
-    return MISSING if _missing(value) else str(format_percent(float(value), locale=_locale()))  # type: ignore[arg-type]
+    """A share of 1 as per cent without decimals, spaced as the texts of each language are."""
+    if _missing(value):
+        return MISSING
+    text = str(format_percent(float(value), locale=_locale()))  # type: ignore[arg-type]
+    return text.replace("%", "\u00a0%") if language() == "en" else text
+
+
+def chance(value: object) -> str:
+    """A probability as per cent; one estimated from draws is never said to be 0 or 100 %."""
+    if _missing(value):
+        return MISSING
+    share = float(value)  # type: ignore[arg-type]
+    if share > 0.99:
+        return f">{percent(0.99)}"
+    return f"<{percent(0.01)}" if share < 0.01 else percent(share)
 
 
 def quantity(value: object, unit: str, digits: int = 3) -> str:

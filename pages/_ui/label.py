@@ -28,7 +28,7 @@ class Card:
         model: name of the model; ``what`` its quantization, size and digest.
         grade: letter of the energy class, None where there is none; ``grade_low`` and ``grade_high`` its range.
         certainty: probability, range and status in words.
-        quality_class: letter of the quality class, None where there is none.
+        quality_class: letter of the quality class, None where there is none; ``quality_sure`` whether enough items stand behind it.
         figures: name and value of every figure; conditions likewise.
         notes: what must stand beside the letter: a demonstration model, estimated energy, a provisional letter.
     """
@@ -47,6 +47,7 @@ class Card:
     figures: Mapping[str, str]
     conditions: Mapping[str, str]
     notes: Sequence[str] = field(default_factory=tuple)
+    quality_sure: bool = True
 
 
 def wrapped(text: str, width: int, most: int) -> list[str]:
@@ -117,17 +118,18 @@ def _letter(card: Card, y: int) -> str:
     for number, line in enumerate(part for words in card.certainty for part in wrapped(words, 28, 2)):
         parts.append(_text(_EDGE + 146, y + 26 + 22 * number, line, size=15, bold=number == 0))
     quality = card.quality_class if card.quality_class in GRADE_COLOURS else None
-    parts.append(_tile(_WIDTH - _EDGE - 58, y + 66, 58, quality, 40))
+    parts.append(_tile(_WIDTH - _EDGE - 58, y + 66, 58, quality, 40, sure=card.quality_sure))
     parts.append(_text(_WIDTH - _EDGE - 68, y + 118, card.quality, size=13, ink=_PALE, anchor="end"))
     parts.append(_text(_EDGE + 146, y + 118, card.energy, size=13, ink=_PALE))
     return "".join(parts)
 
 
-def _tile(x: int, y: int, side: int, grade: str | None, size: int) -> str:
-    fill = GRADE_COLOURS[grade] if grade else "#ffffff"
-    dashed = "" if grade else ' stroke-dasharray="6 4"'
+def _tile(x: int, y: int, side: int, grade: str | None, size: int, *, sure: bool = True) -> str:
+    """A letter on its colour; on white with a dashed rim where there is none or too little stands behind it."""
+    fill = GRADE_COLOURS[grade] if grade and sure else "#ffffff"
+    dashed = "" if grade and sure else ' stroke-dasharray="6 4"'
     box = f'<rect x="{x}" y="{y}" width="{side}" height="{side}" rx="{side // 7}" fill="{fill}" stroke="{NEUTRAL}"{dashed}/>'
-    ink = ink_on(fill) if grade else NEUTRAL
+    ink = ink_on(fill) if grade and sure else NEUTRAL
     return box + _text(x + side // 2, y + side // 2 + round(size * 0.36), grade or _NONE, size=size, bold=True, ink=ink,
                        anchor="middle")  # fmt: skip
 

@@ -8,13 +8,17 @@ from db import Store
 
 __all__ = ["energy_parts", "load_curve", "sample_answers"]
 
+_ENDS = {"energy_j_low": None, "quality_low": None, "quality_high": 1.0}
+"""Ends of intervals that cannot lie below 0, and the most they can be."""
+
 
 def load_curve(store: Store, cohort: str, configuration: str) -> pd.DataFrame:
     """Figures by task and load: ``task load answers items energy_j{,_low,_high} quality{,_low,_high} total_s output_tokens``.
 
-    Means over items with their 95 % interval (1.96 standard errors of the items' means); None with one item only.
+    Means over items with their 95 % interval (1.96 standard errors of the items' means, not beyond what can be); None with
+    one item only.
     """
-    return store.query(
+    found = store.query(
         """
 WITH items AS (
     SELECT task, load, item, count(*) AS answers, avg(energy_j) AS joules, avg(quality) AS q,
@@ -31,6 +35,7 @@ FROM means ORDER BY task, load
 """,
         [cohort, configuration],
     )
+    return found.assign(**{name: found[name].clip(0, most) for name, most in _ENDS.items()})
 
 
 def energy_parts(store: Store, cohort: str, configuration: str) -> pd.DataFrame:

@@ -33,11 +33,14 @@ def open_page(name: str, *, needs: str = "runs") -> Snapshot:
 
 
 def notices(frame: pd.DataFrame) -> None:
-    """Says what figures are not, where ``frame`` (columns ``demo``, ``energy_tier``) holds such rows."""
+    """Says what figures are not, where ``frame`` (columns ``demo``, ``energy_tier``) holds such rows; one box for all."""
+    found = []
     if frame["demo"].fillna(False).astype(bool).any():
-        st.info(t("notice.demo"), icon=":material/toys:")
+        found.append(t("notice.demo"))
     if frame["energy_tier"].fillna("").str.contains("estimated").any():
-        st.info(t("notice.estimated"), icon=":material/calculate:")
+        found.append(t("notice.estimated"))
+    if found:
+        st.info("\n\n".join(found), icon=":material/info:")
 
 
 def choose_cohort(figures: pd.DataFrame) -> str:
@@ -52,5 +55,5 @@ def choose_cohort(figures: pd.DataFrame) -> str:
         st.stop()
     sizes = figures[figures["task"] == "overall"].groupby("cohort")["demo"].agg(["all", "size"])
     cohorts = [str(name) for name in sizes.sort_values(["all", "size"], ascending=[True, False]).index]
-    chosen = urls.choose("cohort", t("filter.cohort"), cohorts, show=str) if len(cohorts) > 1 else None
+    chosen = urls.choose("cohort", t("filter.cohort"), cohorts, show=str, keep=True) if len(cohorts) > 1 else None
     return chosen or cohorts[0]

@@ -46,7 +46,7 @@ def stale_note() -> None:
 
 def _first_steps() -> None:
     with st.container(border=True):
-        st.subheader(t("state.empty_title"))
+        st.header(t("state.empty_title"))
         st.markdown(t("state.empty_text"))
         st.code(_START, language="bash")
         st.markdown(t("state.empty_again"))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from pages._ui import badge, i18n
-from pages._ui.i18n import code_text, interval, joined, percent, t
+from pages._ui.i18n import chance, code_text, interval, joined, t
 
 __all__ = [
     "SIZES", "certainty", "default_task", "grade_range", "labels", "leaderboard", "note_options", "notes", "reasons", "schemes",
@@ -133,7 +133,7 @@ def certainty(row: pd.Series) -> str:
         return i18n.MISSING
     spans = row["grade_low"] != row["grade_high"]
     return joined(
-        [percent(row["grade_probability"]), grade_range(row["grade_low"], row["grade_high"]) if spans else ""]
+        [chance(row["grade_probability"]), grade_range(row["grade_low"], row["grade_high"]) if spans else ""]
     )
 
 

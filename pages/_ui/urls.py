@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from pages._ui.i18n import language
+from pages._ui.i18n import language, t
 
 __all__ = ["choose", "choose_many", "remember"]
 
@@ -25,8 +25,8 @@ def remember(name: str, values: Sequence[str]) -> None:
 
 
 def choose(name: str, label: str, options: Sequence[str], *, show: Callable[[str], str], default: str | None = None,
-           anything: str | None = None, pick: str = "select") -> str | None:  # fmt: skip
-    """One of ``options``, kept in the address as ``name``.
+           anything: str | None = None, pick: str = "select", keep: bool = False) -> str | None:  # fmt: skip
+    """One of ``options``, kept in the address as ``name``; an address that names none of them is said to.
 
     Args:
         name: of the query parameter.
@@ -36,15 +36,23 @@ def choose(name: str, label: str, options: Sequence[str], *, show: Callable[[str
         default: the choice when the address names none; the first option when None.
         anything: words of the choice "no restriction", which gives None and is then the default; None: must choose.
         pick: ``select`` or ``segments``.
+        keep: a choice goes along to the other pages, until another is made.
     """
     codes = [*([_ANY] if anything is not None else []), *options]
     standard = _ANY if anything is not None else (default if default in options else (codes[0] if codes else None))
+    kept = st.session_state.get(f"{name}-kept") if keep else None
+    if kept in options and kept != standard and name not in st.query_params:
+        remember(name, [kept])
     asked = st.query_params.get(name)
+    if keep and asked in options:
+        st.session_state[f"{name}-kept"] = asked
     current = asked if asked in options else standard
     key = f"{name}-{language()}"
 
     def store() -> None:
         chosen = st.session_state[key]
+        if keep:
+            st.session_state[f"{name}-kept"] = chosen
         remember(name, [] if chosen in (None, standard) else [chosen])
 
     # Words are looked up now and not in the widget, which may ask for them outside of a run, where no language is known.
@@ -57,6 +65,8 @@ def choose(name: str, label: str, options: Sequence[str], *, show: Callable[[str
         )
     else:
         chosen = st.selectbox(label, codes, format_func=words.__getitem__, key=key, on_change=store)
+    if asked is not None and asked not in options:
+        st.caption(t("state.not_here", label=label))
     return None if chosen == _ANY else chosen
 
 

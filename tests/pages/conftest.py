@@ -73,7 +73,7 @@ def everything(at: AppTest) -> str:
     """All words on the page."""
     parts = [
         at.title,
-        at.subheader,
+        at.header,
         at.caption,
         at.markdown,
         at.text,

@@ -7,7 +7,7 @@ import pytest
 from db import Store
 from pages._ui import advisor_queries, i18n
 from rating.advice import keep_loaded
-from tests.fakes.sample_store import GPU_COHORT, configuration_id
+from tests.fakes.sample_store import GPU_COHORT, POCKET_COHORT, configuration_id
 from tests.pages.conftest import Open, everything
 
 EN = i18n.catalogue("en")
@@ -39,9 +39,20 @@ def test_limits_that_nothing_meets_are_said(sample: Path, app: Open) -> None:
     assert EN["advisor.nothing"] in [warning.value for warning in at.warning]
 
 
-@pytest.mark.parametrize("query", [{"quality": "1.5"}, {"price": "abc"}, {"w_qa": "x"}, {"hours": "nan"}])
+@pytest.mark.parametrize("query", [{"quality": "1.5"}, {"price": "abc"}, {"w_qa": "x"}, {"hours": "nan"}, {"vram": "inf"}, {"per_day": "1e400"}])
 def test_nonsense_in_the_address_is_not_an_error(sample: Path, app: Open, query: dict[str, str]) -> None:
     assert not app(sample, "advisor.py", **query).exception
+
+
+def test_the_choice_stands_above_the_wishes_with_what_its_figures_are(sample: Path, app: Open) -> None:
+    at = app(sample, "advisor.py", cohort=POCKET_COHORT)
+    blocks = list(at.main)
+    metrics = [n for n, element in enumerate(blocks) if element.type == "metric"]
+    wishes = [n for n, element in enumerate(blocks) if element.type in ("slider", "number_input")]
+    assert max(metrics) < min(wishes)
+    badges = everything(at)
+    assert EN["label.demo"] in badges
+    assert EN["label.estimated"] in badges
 
 
 def test_without_any_weight_it_asks_for_one(sample: Path, app: Open) -> None:

@@ -36,6 +36,8 @@ def test_the_card_says_what_it_is_not_and_what_the_letter_rests_on() -> None:
     for part in ("No EU label.", "96% sure of B", "134 J", "Knowledge QA", "Estimated energy"):
         assert part in text
     assert "stroke-dasharray" in label.card_svg(card(grade=None)), "no letter is shown as none"
+    sure, unsure = (label.card_svg(card(quality_class="F", quality_sure=known)) for known in (True, False))
+    assert (sure.count("stroke-dasharray"), unsure.count("stroke-dasharray")) == (0, 1)
 
 
 @given(some.text(), some.integers(4, 60), some.integers(1, 4))
@@ -90,6 +92,20 @@ def test_the_interval_is_that_of_the_items_means(own: Store) -> None:
     half = 1.96 * means.std(ddof=1) / len(means) ** 0.5
     assert row["energy_j"] == pytest.approx(means.mean())
     assert row["energy_j_high"] - row["energy_j"] == pytest.approx(half)
+
+
+def test_an_interval_ends_where_its_figure_cannot_go_on(own: Store) -> None:
+    with own.write() as writer:
+        writer.execute("UPDATE qualities SET quality = CASE WHEN hash(run_id) % 8 = 0 THEN 1 ELSE 0 END WHERE quality IS NOT NULL")
+        writer.execute("UPDATE runs SET energy_j = CASE WHEN hash(run_id) % 8 = 0 THEN 1000 ELSE 1 END WHERE energy_j IS NOT NULL")
+    known = model_queries.load_curve(own, GPU_COHORT, GEMMA)
+    assert (known["quality_low"] == 0).any()
+    assert (known["energy_j_low"] == 0).any()
+    assert (known[["quality_low", "energy_j_low"]] >= 0).all(axis=None)
+    assert (known["quality_high"] <= 1).all()
+    with own.write() as writer:
+        writer.execute("DELETE FROM runs WHERE item NOT IN (SELECT min(item) FROM runs GROUP BY task, load)")
+    assert model_queries.load_curve(own, GPU_COHORT, GEMMA)[["quality_low", "energy_j_high"]].isna().all(axis=None)
 
 
 def test_sample_answers_are_a_good_a_usual_and_a_poor_one(own: Store) -> None:

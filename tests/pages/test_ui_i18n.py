@@ -100,7 +100,7 @@ def test_a_code_without_words_stays_itself(english: None) -> None:
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), pd.NaT, np.float64("nan")])
 def test_unknown_is_a_dash_and_never_zero(english: None, value: object) -> None:
-    for show in (i18n.number, i18n.percent, i18n.count, i18n.memory, i18n.energy, i18n.seconds, i18n.date):
+    for show in (i18n.number, i18n.percent, i18n.chance, i18n.count, i18n.memory, i18n.energy, i18n.seconds, i18n.date):
         assert show(value) == i18n.MISSING
     assert i18n.quantity(value, "J") == i18n.MISSING
     assert i18n.interval(value, 1.0) == i18n.MISSING
@@ -113,9 +113,15 @@ def test_numbers_carry_three_digits_and_their_unit(english: None) -> None:
     assert i18n.energy(61_662.0) == "61.7\u00a0kJ"
     assert i18n.energy(5.5e6) == "5.5\u00a0MJ"
     assert i18n.memory(3_400_000_000) == "3.4\u00a0GB"
-    assert i18n.percent(0.873) == "87%"
+    assert i18n.percent(0.873) == "87\u00a0%"
     assert i18n.seconds(0.0237) == "23.7\u00a0ms"
     assert i18n.seconds(7.356) == "7.36\u00a0s"
+    assert i18n.quantity(0.0, "J") == "0\u00a0J"
+
+
+@pytest.mark.parametrize(("share", "shown"), [(0.004, "<1"), (0.01, "1"), (0.54, "54"), (0.99, "99"), (0.994, ">99"), (1.0, ">99")])
+def test_a_share_of_draws_is_never_said_to_be_certain(english: None, share: float, shown: str) -> None:
+    assert i18n.chance(share) == f"{shown}\u00a0%"
 
 
 @given(some.floats(min_value=1e-6, max_value=1e12))

@@ -22,6 +22,16 @@ __all__ = ["PullFailed", "engine_for_pulling", "missing_models", "pull_models"]
 
 _SPARE_BYTES: Final = 1_000_000_000  # the server verifies and unpacks beside the download
 _FULL: Final = ("no space left on device", "not enough space on the disk", "disk quota exceeded")
+_CURES: Final = (
+    (("file does not exist", "manifest unknown"),
+     "there is no such model; look its name up at ollama.com/library", "没有这个模型；请在 ollama.com/library 核对名称"),
+    (("invalid model name",),
+     "that is no model name; write it like llama3.2:3b", "这不是模型名称；请写成 llama3.2:3b 的形式"),
+    (("no such host", "dial tcp", "network is unreachable", "i/o timeout", "handshake timeout"),
+     "the registry cannot be reached; check the network, or set HTTPS_PROXY where a proxy is needed",
+     "无法连接模型库；请检查网络，需要代理时请设置 HTTPS_PROXY"),
+)  # fmt: skip
+"""What a server says that cannot pull, in small letters, and what to do about it."""
 
 
 class PullFailed(EngineError):
@@ -90,6 +100,11 @@ def _pull_failed(tag: str, folder: Path | None, error: EngineError) -> PullFaile
         where, where_zh = (f" of {folder}", f" {folder} 所在") if folder else (" of the server", "服务器")
         return PullFailed("disk_full", f"the disk{where} is full while pulling {tag} ({error.en}); free some space and pull again.",
                           f"下载 {tag} 时{where_zh}磁盘已满（{error.zh}）；请清理空间后重新下载。")  # fmt: skip
+    said = error.en.lower()
+    for words, cure, cure_zh in _CURES:
+        if any(word in said for word in words):
+            return PullFailed("pull_failed", f"{tag} could not be pulled: {cure} ({error.en}).",
+                              f"无法下载 {tag}：{cure_zh}（{error.zh}）。")  # fmt: skip
     return PullFailed("pull_failed", f"{tag} could not be pulled: {error.en}", f"无法下载 {tag}：{error.zh}")
 
 

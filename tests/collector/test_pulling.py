@@ -8,7 +8,7 @@ import pytest
 
 from collector.errors import EngineError
 from collector.ollama_types import PullProgress
-from collector.pulling import missing_models, pull_models
+from collector.pulling import PullFailed, missing_models, pull_models
 
 
 class _Server:
@@ -55,6 +55,30 @@ def test_a_model_that_does_not_fit_the_disk_is_refused(
             pull_models(server, ["a"], tmp_path, lambda *_: None)
         assert str(tmp_path) in caught.value.zh
     pull_models(server, ["a"], None, lambda *_: None)
+
+
+REFUSALS = {
+    "pull model manifest: file does not exist": "no such model; look its name up",
+    "invalid model name": "write it like llama3.2:3b",
+    'pull model manifest: Get "https://registry.ollama.ai/v2/x": dial tcp: lookup registry.ollama.ai: no such host':
+        "the registry cannot be reached; check the network",
+    "write /models/blobs/sha256-abc-partial: no space left on device": "is full while pulling",
+    "something that nobody has seen yet": "could not be pulled: something",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("said", REFUSALS)
+def test_what_the_server_said_is_told_with_what_to_do(said: str, tmp_path: Path) -> None:
+    class Refusing(_Server):
+        def pull(self, tag: str) -> Iterator[PullProgress]:
+            yield PullProgress("pulling manifest", None, None, None)
+            raise EngineError(said, said)
+
+    with pytest.raises(PullFailed, match=REFUSALS[said]) as caught:
+        pull_models(Refusing(), ["a:1b"], tmp_path, lambda *_: None)
+    assert said in caught.value.en
+    assert said in caught.value.zh
+    assert caught.value.fault == ("disk_full" if "no space" in said else "pull_failed")
 
 
 def test_the_command_tells_what_a_server_refuses(

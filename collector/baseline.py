@@ -19,6 +19,7 @@ from collector.measure import MeasuringBench
 from collector.record import Op, event, insert
 from collector.telemetry.types import IdleBaseline
 from collector.telemetry.usage import aggregate, hottest_c, vram_at
+from db.texts import both
 
 __all__ = ["Baselines", "Idle", "drifted", "measure_idle", "steady"]
 
@@ -82,7 +83,7 @@ def measure_idle(
         "drift": power.power_w / before.power_w - 1.0 if power and before and before.power_w > 0 else None,
         "temperature_c": hottest_c(samples, end_ns), "cpu_percent": usage.cpu_percent_mean,
         "vram_bytes": None if vram_bytes is None else int(vram_bytes),
-        "reason": None if power else "no energy sensor, a reset, or too short",
+        "reason": None if power else both("no energy sensor, a reset, or too short", "没有能量传感器、计数器复位，或时间过短"),
     })  # fmt: skip
 
 
@@ -124,6 +125,7 @@ class Baselines:
         if spot.power is None or not drifted(spot.power, before):
             return ops
         ops += self.measure(bench)
-        text = f"{before.power_w:.2f} W became {spot.power.power_w:.2f} W; {len(run_ids)} answers flagged"
+        powers = f"{before.power_w:.2f} → {spot.power.power_w:.2f} W"
+        text = both(f"{powers}; {len(run_ids)} answers flagged", f"{powers}；已标记 {len(run_ids)} 个回答")
         return [*ops, Op("flag", "runs", [{"flag": "baseline_drift", "run_ids": run_ids}]),
                 event(bench.campaign_id, "note", "baseline_drift", text)]  # fmt: skip

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from collector.telemetry.sampler import Sampler
 from collector.telemetry.series import choose_meter, counters, powers
 from collector.telemetry.types import Capability, Sample
+from db.texts import both
 
 __all__ = ["Kind", "Ledger", "joules"]
 
@@ -106,7 +107,8 @@ class Ledger:
 
     def _reason(self, metered: bool) -> str | None:
         if not metered:
-            return "no energy sensor"
+            return both("no energy sensor", "没有能量传感器")
         if self.skipped_s > 0:
-            return f"{self.skipped_s:.1f} s are in no sum: the sensors did not cover them"
-        return None if self._total_j > 0 else "the sensors read 0 J"
+            return both(f"{self.skipped_s:.1f} s are in no sum: the sensors did not cover them",
+                        f"有 {self.skipped_s:.1f} 秒未计入：传感器没有覆盖")  # fmt: skip
+        return None if self._total_j > 0 else both("the sensors read 0 J", "传感器读数为 0 J")

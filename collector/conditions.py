@@ -13,6 +13,7 @@ from collector.measure import MeasuringBench
 from collector.record import Record, insert, update
 from collector.telemetry.sampler import Sampler
 from collector.telemetry.state import foreign_gpu_pids
+from db.texts import both
 
 __all__ = ["Conditions"]
 
@@ -52,7 +53,8 @@ class Conditions:
         cores = psutil.cpu_count() or 1
         if self.load_average is not None and self.load_average > _BUSY * cores:
             self.record.event("note", "busy_machine",
-                              f"load average {self.load_average:.1f} on {cores} cores before the start")  # fmt: skip
+                              both(f"load average {self.load_average:.1f} on {cores} cores before the start",
+                                   f"开始前平均负载为 {self.load_average:.1f}（{cores} 核）"))  # fmt: skip
 
     def before_load(self, bench: MeasuringBench, *, fresh: bool) -> tuple[str, ...]:
         """Waits until memory is free and the GPU cool, within the protocol's limits; flags what was not reached.
@@ -71,7 +73,7 @@ class Conditions:
             self._told = True
             self.record.event("note", "cooldown_skipped", cooled.reason)
         elif cooled.reached is not None and cooled.seconds >= 1.0:
-            self._tell("cooldown" if cooled.reached else "not_cooled", cooled, 1.0, "C")
+            self._tell("cooldown" if cooled.reached else "not_cooled", cooled, 1.0, "°C")
         if bench.on_gpu and (pids := foreign_gpu_pids(bench.engine_pids)):
             self.record.event("note", "foreign_gpu_process", ", ".join(_named(pid) for pid in pids))
         return tuple(flags)
@@ -104,7 +106,7 @@ class Conditions:
 
     def _tell(self, name: str, waited: Waited, factor: float, unit: str) -> None:
         first, last = ((value or 0.0) * factor for value in (waited.first, waited.last))
-        self.record.event("note", name, f"{first:.1f} to {last:.1f} {unit} in {waited.seconds:.0f} s")
+        self.record.event("note", name, f"{first:.1f} → {last:.1f} {unit}, {waited.seconds:.0f} s")
 
 
 def _named(pid: int) -> str:

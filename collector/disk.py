@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from collector.errors import CollectorError
-from collector.i18n import t
 
 __all__ = ["RUN_BYTES", "DiskFull", "Room", "free_bytes", "room_for_answers"]
 
@@ -44,11 +43,11 @@ class Room:
     def low(self) -> bool:  # noqa: D102
         return self.fits and self.free_bytes < _COMFORT * self.need_bytes + _LOW_BYTES
 
-    def sentence(self) -> str:
-        """Free and needed space in words."""
+    def sentences(self) -> tuple[str, str]:
+        """Free and needed space in words: English, Chinese."""
         free, need = self.free_bytes / 1e9, (self.need_bytes + _RESERVE_BYTES) / 1e9
-        return t(f"{free:.1f} GB are free at {self.folder}, about {need:.1f} GB are needed",
-                 f"{self.folder} 剩余 {free:.1f} GB，约需 {need:.1f} GB")  # fmt: skip
+        return (f"{free:.1f} GB are free at {self.folder}, about {need:.1f} GB are needed",
+                f"{self.folder} 剩余 {free:.1f} GB，约需 {need:.1f} GB")  # fmt: skip
 
     def refuse(self) -> None:
         """Raises DiskFull where it does not fit."""

@@ -239,7 +239,7 @@ def _disk(store: Store, experiment: Experiment | None) -> Iterator[Check]:
     text = t(f"{free / 1e9:.1f} GB free at {folder}", f"{folder} 剩余 {free / 1e9:.1f} GB")
     if experiment:
         room = room_for_answers(store.path, planned_answers(experiment))
-        low, text = not room.fits, room.sentence()
+        low, text = not room.fits, t(*room.sentences())
     yield Check("disk", "fail" if low else "ok", text, t("free some space before measuring", "测量前请先清理空间") if low else None)
     models = find_models()
     if models:

@@ -47,6 +47,7 @@ from collector.telemetry.series import (
 )
 from collector.telemetry.types import Capability, EnergyResult, IdleBaseline, Sample
 from collector.telemetry.usage import Usage, aggregate, machine_flags, sample_rows
+from db.texts import both
 
 __all__ = [
     "BLOCK_S", "GAIN_UNCERTAINTY", "EnergyResult", "IdleBaseline", "PowerPoint", "Usage", "aggregate", "idle_baseline",
@@ -59,6 +60,7 @@ _MISMATCH = 0.05  # counter against integral
 _NOT_RESOLVABLE = 0.10  # timing and baseline part of the half-width over the energy
 _GAP_PERIODS = 3.0
 _SPLIT_PERIODS = 5.0  # both parts of a split last at least so many Q
+_PARTS_ZH = {"machine": "整机", "gpu": "GPU", "cpu": "CPU", "process": "进程"}
 BLOCK_S = 1.0  # the baseline's scatter is judged between blocks of this length
 
 
@@ -157,23 +159,26 @@ def _flags(readings: list[_Reading]) -> list[str]:
 
 def _why_none(readings: list[_Reading]) -> str:
     for reading in readings:
+        name = reading.source.sensor
         if not reading.seen:
-            return f"no sample carries the {reading.source.part} reading of {reading.source.sensor}"
+            part, part_zh = reading.source.part, _PARTS_ZH[reading.source.part]
+            return both(f"no sample carries the {part} reading of {name}", f"没有样本含有 {name} 的{part_zh}读数")
         if reading.energy_j is None and reading.reset:
-            return f"the counter of {reading.source.sensor} was reset in the window"
+            return both(f"the counter of {name} was reset in the window", f"{name} 的计数器在此时段内复位")
         if reading.energy_j is None and reading.stuck:
-            return f"the counter of {reading.source.sensor} stood still in the window"
+            return both(f"the counter of {name} stood still in the window", f"{name} 的计数器在此时段内没有变化")
         if reading.energy_j is None:
-            return f"no sample of {reading.source.sensor} on both sides of the window"
-    return "no sensor"
+            return both(f"no sample of {name} on both sides of the window", f"{name} 在此时段两侧没有样本")
+    return both("no sensor", "没有传感器")
 
 
 def _missing(capabilities: Sequence[Capability]) -> EnergyResult:
-    causes = [f"{row.sensor}: {row.reason}" for row in capabilities if row.tier is not None and row.reason]
-    return EnergyResult(
-        reason="no energy sensor (" + ("; ".join(dict.fromkeys(causes)) or "none was probed") + ")",
-        flags=("energy_missing",),
-    )
+    causes = {
+        f"{row.sensor}: {row.reason}": f"{row.sensor}：{row.reason_zh or row.reason}"
+        for row in capabilities if row.tier is not None and row.reason
+    } or {"none was probed": "未检测到任何传感器"}  # fmt: skip
+    reason = both(f"no energy sensor ({'; '.join(causes)})", f"没有能量传感器（{'；'.join(causes.values())}）")
+    return EnergyResult(reason=reason, flags=("energy_missing",))
 
 
 def _timing_u_j(readings: list[_Reading], duration_s: float, idle_w: float) -> float:
@@ -260,7 +265,8 @@ def request_energy(
         return EnergyResult(reason=_why_none(readings), sources=sources, flags=tuple(flags))
     energy_j = sum(known)
     if energy_j <= 0 or not math.isfinite(energy_j):
-        reason = f"the sensors read {energy_j:g} J, which no answer can cost"
+        reason = both(f"the sensors read {energy_j:g} J, which no answer can cost",
+                      f"传感器读数为 {energy_j:g} J，任何回答的能耗都不可能如此")  # fmt: skip
         return EnergyResult(reason=reason, sources=sources, flags=(*flags, "energy_zero"))
 
     usable = baseline if baseline and (baseline.scope, baseline.tier) == (meter.scope, meter.tier) else None

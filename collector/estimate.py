@@ -146,7 +146,7 @@ def _surroundings(experiment: Experiment, store: Store, cells: int, engine: str 
     notes = []
     room = room_for_answers(store.path, cells)
     if not room.fits or room.low:
-        notes.append(room.sentence())
+        notes.append(t(*room.sentences()))
     if engine == "ollama" and not experiment.engine.unload_others:
         own = {model.tag for model in experiment.models}
         names = ", ".join(one.named() for one in residents(None, []) if one.on_gpu and one.model not in own)

@@ -21,6 +21,7 @@ from collector.energy import request_energy
 from collector.errors import UsageError
 from collector.meter_cells import Clock, decoded, figure
 from collector.telemetry.types import Capability, EnergyResult, Sample
+from db.texts import both
 
 __all__ = ["Columns", "MeterLog", "Row", "read_log", "wall_energy"]
 
@@ -289,10 +290,10 @@ def wall_energy(log: MeterLog, began: datetime, ended: datetime, clock_error_s: 
         for field in fields
     ]  # fmt: skip
     if not rows:
-        return EnergyResult(reason="the log has no reading in the window")
+        return EnergyResult(reason=both("the log has no reading in the window", "日志在此时段内没有读数"))
     found = request_energy(samples, _ns(began), _ns(ended), rows, rate_hz=1.0 / max(log.period_s, 1e-3))
     if found.energy_j is not None and "undersampled" in found.flags:
-        return EnergyResult(reason="the log has a gap in the window", flags=found.flags)
+        return EnergyResult(reason=both("the log has a gap in the window", "日志在此时段内有缺口"), flags=found.flags)
     return found
 
 

@@ -22,6 +22,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 
 from db import Store, StoreError, StoreLocked, StoreUnusable
+from db.texts import both
 from db.writer import Writer
 
 __all__ = ["Op", "Record", "event", "insert", "unsaved_file", "update", "upsert"]
@@ -104,7 +105,7 @@ class Record:
     Args:
         store: where they go.
         folder: where the file lies that holds what could not be written.
-        on_trouble: told once, in a sentence, when a write fails.
+        on_trouble: told once, in a sentence in both languages (db/texts.py), when a write fails.
         campaign_id: of the events that the record itself writes.
     """
 
@@ -161,7 +162,7 @@ class Record:
             return 0
         self._queue.extendleft(reversed(found))
         self._unsure = self._restoring = True
-        self.event("note", "unsaved_restored", f"{len(found)} transactions out of {self._file}")
+        self.event("note", "unsaved_restored", both(f"{len(found)} writes out of {self._file}", f"从 {self._file} 补写 {len(found)} 次"))
         return len(found)
 
     def _unsaved(self) -> Iterator[list[Op]]:
@@ -194,14 +195,16 @@ class Record:
         if self._error is not None:
             self._error = None
             log.info("the database can be written again")
-            self.event("fault", "store_restored", f"written again after {time.monotonic() - self._since:.0f} s")
+            seconds = f"{time.monotonic() - self._since:.0f}"
+            self.event("fault", "store_restored", both(f"written again after {seconds} s", f"{seconds} 秒后恢复写入"))
         return True
 
     def _troubled(self, error: StoreError) -> None:
         if self._error is None:
             log.warning("%s", error)
-            self._on_trouble(str(error))
-            self._queue.append([event(self.campaign_id, "fault", "store_failed", str(error))])
+            said = both(error.en, error.zh)
+            self._on_trouble(said)
+            self._queue.append([event(self.campaign_id, "fault", "store_failed", said)])
             self._since = time.monotonic()
         self._error, self._unsure = error, True
 

@@ -29,6 +29,7 @@ from collector.session import Session
 from collector.telemetry.sampler import Sampler
 from collector.telemetry.types import Capability
 from db import Store
+from db.texts import both, joined
 
 __all__ = ["CampaignReport", "run_experiment"]
 
@@ -44,7 +45,7 @@ class CampaignReport:
         status: ``finished``, ``stopped`` (time limit or user) or ``already_finished``.
         answered: attempts that gave an answer in this call; likewise failed for cells without one.
         left: cells not measured yet.
-        problems: one sentence each, for the person.
+        problems: one sentence each for the person, in both languages (db/texts.py).
         scored: what the last scoring said: figures, what is missing and the command that gets it.
     """
 
@@ -183,8 +184,8 @@ def _measure_cases(night: _Night, work: _Work) -> None:
             _park(night, case, cells, outcome)
         lost = lost + 1 if outcome.stopped == "engine" else 0
         if lost == _LOST:
-            night.trouble(t("the engine does not come back; what is left is measured by the next call",
-                            "引擎无法恢复；剩余部分将在下次运行时测量"))  # fmt: skip
+            night.trouble(both("the engine does not come back; what is left is measured by the next call",
+                               "引擎无法恢复；剩余部分将在下次运行时测量"))  # fmt: skip
             return
         if run.experiment.quality.when == "case":
             _score(night)
@@ -195,7 +196,7 @@ def _measure_cases(night: _Night, work: _Work) -> None:
 def _park(night: _Night, case: Case, cells: list[tuple[Cell, int]], outcome: CaseReport) -> None:
     """The model is left for the rest of the campaign: on record, and its open cells are skipped by name."""
     names = ", ".join(sorted(set(outcome.faults)))
-    problem = t(f"{case.model.tag}: parked after repeated faults ({names})", f"{case.model.tag}：连续故障后搁置（{names}）")
+    problem = both(f"{case.model.tag}: parked after repeated faults ({names})", f"{case.model.tag}：连续故障后搁置（{names}）")
     night.trouble(problem)
     night.record.event("fault", "parked", problem)
     _skip(night, case, cells, names or "parked")
@@ -226,15 +227,16 @@ def _one_case(
         if previous is None:
             raise  # nothing was measured yet: the file can be mended now
         # what this model was trained for does not hold these items; the other cases can be measured
-        night.record.event("fault", "context_too_small", str(error))
-        night.trouble(t(error.en, error.zh))
+        said = both(error.en, error.zh)
+        night.record.event("fault", "context_too_small", said)
+        night.trouble(said)
         return CaseReport(failed=len(cells), left=len(cells), stopped="faults", faults=["context_too_small"])
     except EngineError as error:
         log.warning("%s", error)
         if not run.engine.alive():
             run.stopped = True  # so that the next case starts it
             return CaseReport(left=len(cells), stopped="engine")
-        night.record.event("fault", "load_failed", str(error))
+        night.record.event("fault", "load_failed", both(error.en, error.zh))
         night.breaker.park(case.model_key)
         return CaseReport(failed=len(cells), left=len(cells), stopped="faults", faults=["load_failed"])
 
@@ -331,11 +333,11 @@ def _measure(run: Session, campaign: Campaign, progress_factory: Callable[[int],
             _measure_cases(night, work)
             _balance(night)
         except KeyboardInterrupt:
-            report.problems.append(t("stopped by the user", "被用户中止"))
+            report.problems.append(both("stopped by the user", "被用户中止"))
             _end_early(night, run, campaign, "stopped")
             raise
         except CollectorError as error:
-            report.problems.append(t(error.en, error.zh))
+            report.problems.append(both(error.en, error.zh))
             _end_early(night, run, campaign, "aborted")
             raise
         finally:
@@ -368,6 +370,6 @@ def _close_campaign(night: _Night, status: str | None) -> None:
     if status is None and run.experiment.quality.when == "end":
         _score(night)
     # the rating freezes an own basket only when no campaign is running, so the state comes first
-    set_state(run.store, campaign_id, report.status, "; ".join(report.problems) or None)
+    set_state(run.store, campaign_id, report.status, joined(report.problems))
     night.progress.note(t("rating", "评级中"))
     _told(night, "rating", rate(run.store))

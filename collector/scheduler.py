@@ -24,6 +24,7 @@ from collector.errors import ExperimentError
 from collector.experiment import Experiment, load_experiment
 from collector.i18n import t
 from db import Store, StoreError
+from db.texts import both
 
 __all__ = ["Night", "serve", "trigger_of"]
 
@@ -94,7 +95,7 @@ class _Runner:
             return
         try:
             store.ensure()
-            record_event(store, None, "schedule", "night_failed", f"{night.path}: exit code {code}")
+            record_event(store, None, "schedule", "night_failed", both(f"{night.path}: exit code {code}", f"{night.path}：退出码 {code}"))
         except StoreError as error:  # the store itself may be what failed
             log.error("could not record that: %s", error)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from collector.i18n import t
+from collector.i18n import current, t
 from db import Store
+from db.texts import pick
 
 __all__ = ["balance", "balance_lines"]
 
@@ -26,7 +27,7 @@ def balance_lines(store: Store, campaign_id: str) -> list[str]:
     """One line per call that measured: total, parts, and what is left open."""
     lines = []
     for row in balance(store, campaign_id):
-        why = f" ({row['reason']})" if row["reason"] else ""
+        why = f" ({pick(row['reason'], current())})" if row["reason"] else ""
         if row["total_j"] is None:
             lines.append(t("energy balance: none", "能量核对：无") + why)
             continue

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 
 from collector.cli.common import add_db, add_experiment, open_store, read_experiment
-from collector.i18n import t
+from collector.i18n import current, t
 from collector.runner import CampaignReport, run_experiment
 from db import Store
+from db.texts import pick
 
 __all__ = ["print_report", "register"]
 
@@ -48,7 +49,7 @@ def print_report(report: CampaignReport, store: Store) -> int:
     if report.scored:
         print(report.scored)
     for problem in report.problems:
-        print(f"  {problem}")
+        print(f"  {pick(problem, current())}")
     if report.left and report.status != "finished":
         print(t("Run the same command again to go on.", "再次运行同一命令即可继续。"))
     print(t(f"Ratings: python -m rating table --db {store.path}", f"评级：python -m rating table --db {store.path}"))

@@ -7,9 +7,10 @@ import json
 
 from collector.cli.balance import balance, balance_lines
 from collector.cli.common import add_db, open_store
-from collector.i18n import t
+from collector.i18n import current, t
 from collector.quality.evaluation import evaluation_line, evaluations_of
 from db import Store, StoreMissing, reader
+from db.texts import pick
 
 __all__ = ["register"]
 
@@ -31,7 +32,7 @@ def _parked(store: Store, campaign_id: str) -> list[str]:
     rows = store.query(
         "SELECT detail FROM events WHERE campaign_id = ? AND name = 'parked' ORDER BY \"at\"", [campaign_id]
     )
-    return [str(text) for text in rows.detail]
+    return [pick(str(text), current()) for text in rows.detail]
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -54,7 +55,7 @@ def _status(options: argparse.Namespace) -> int:
             "progress": reader.progress(store, row["campaign_id"]),
             "faults": {str(f): int(n) for f, n in zip(faults.fault, faults.n, strict=True)},
             "parked": _parked(store, row["campaign_id"]), "energy_balance": balance(store, row["campaign_id"]),
-            "note": row["note"] if isinstance(row["note"], str) else None,
+            "note": pick(row["note"], current()) if isinstance(row["note"], str) else None,
             "scoring": evaluations_of(store, row["campaign_id"]),
         })  # fmt: skip
     if options.json:

@@ -28,6 +28,7 @@ from typing import Final, Literal
 import psutil
 
 from collector.engines.notes import Life, Notes, kept_text
+from db.texts import both
 
 __all__ = ["Child", "end_processes", "end_leftovers"]
 
@@ -182,7 +183,8 @@ class Child:
         """
         self.stop()
         if left := end_leftovers():
-            self.notes.incident("leftovers_ended", f"of a collector that is gone: {', '.join(left)}")
+            names = ", ".join(left)
+            self.notes.incident("leftovers_ended", both(f"of a collector that is gone: {names}", f"属于已不存在的采集进程：{names}"))
         self._mark = f"{_owner()}#{next(_numbers)}"
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         self._turn_over_log()
@@ -237,7 +239,8 @@ class Child:
         orphans = [_named(child) for child in family if not _gone(child)] if died else []
         end_processes(family, _RUNNER_TERM_S)
         if orphans:
-            self.notes.incident("orphans_ended", f"left behind by a server that was killed: {', '.join(orphans)}")
+            names = ", ".join(orphans)
+            self.notes.incident("orphans_ended", both(f"left behind by a server that was killed: {names}", f"服务器被终止后遗留：{names}"))
 
     def _note_life(self, exit_code: int | None, died: bool) -> None:
         text, size = kept_text(self.log_path, self._log_start)

@@ -14,6 +14,7 @@ from collector.engines.child import Child
 from collector.engines.notes import Notes
 from collector.errors import EngineError
 from collector.ollama_client import OllamaClient
+from db.texts import both
 
 __all__ = ["SETTINGS", "ChildEngine", "settings_of"]
 
@@ -94,7 +95,7 @@ class ChildEngine(ABC):
             self.child.stop()
             taken = any(words in tail for words in _TAKEN)
             if ended and taken:
-                self.notes.incident("port_taken", f"{url} was taken before the server had it")
+                self.notes.incident("port_taken", both(f"{url} was taken before the server had it", f"{url} 在服务器使用之前已被占用"))
             if not (ended and taken) or attempt + 1 == self.attempts:
                 break
         what = "ended at once" if ended else f"did not answer within {self.ready_s:g} s"

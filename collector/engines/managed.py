@@ -170,7 +170,7 @@ class ManagedEngine(ABC):
 
     def _moved(self, url: str) -> None:
         if self._url and url != self._url:
-            self.notes.incident("engine_moved", f"{self._url} before the restart, {url} after it")
+            self.notes.incident("engine_moved", f"{self._url} → {url}")
         self._url = url
 
     def stop(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from collector.closure import Ledger, joules
+from db.texts import both
 from tests.collector.telemetry.telemetry_fakes import CPU, GPU, GPU_POWER, SECOND, at, trace
 from tests.fakes.bench import Clock, FakeSampler
 
@@ -68,7 +69,7 @@ def test_without_a_sensor_there_are_no_books() -> None:
     ledger = Ledger(FakeSampler(Clock()), ())  # type: ignore[arg-type]
     ledger.book("runs", _s(0), _s(1), None)
     row = ledger.close(_s(5), "c1")
-    assert (row["total_j"], row["runs_j"], row["mismatch"], row["reason"]) == (None, None, None, "no energy sensor")
+    assert (row["total_j"], row["runs_j"], row["mismatch"], row["reason"]) == (None, None, None, both("no energy sensor", "没有能量传感器"))
 
 
 def test_joules_of_a_window() -> None:

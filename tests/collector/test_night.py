@@ -18,6 +18,7 @@ from collector.processes import Ended
 from collector.runner import CampaignReport, run_experiment
 from collector.suite import Suite
 from db import Store, StoreUnusable
+from db.texts import both, pick
 from tests.fakes.bench import Clock, FakeClient, FakeSampler, trial
 
 ITEMS = [
@@ -148,7 +149,7 @@ def test_a_model_that_fails_is_parked_in_all_its_cases_and_the_others_go_on(site
     site.client.broken = frozenset({"m:1b"})
     report = site.run(items=2, loads="short medium")
     assert (report.status, report.answered, report.failed) == ("finished", 4, 3), "two short cells and one medium"
-    assert report.problems == ["m:1b: parked after repeated faults (error_line)"]
+    assert report.problems == [both("m:1b: parked after repeated faults (error_line)", "m:1b：连续故障后搁置（error_line）")]
     states = site.store.query("SELECT model, load, state, reason FROM cells ORDER BY position")
     assert sorted(states.state[:4]) == ["failed", "failed", "failed", "skipped"]
     assert list(states.state[4:]) == ["done"] * 4
@@ -242,7 +243,7 @@ def test_a_disk_that_is_full_for_a_while_costs_no_answer(site: Site) -> None:
     assert (report.status, report.answered, report.left) == ("finished", 3, 0)
     assert len(site.store.query("SELECT * FROM v_runs_valid")) == 3
     assert {"store_failed", "store_restored"} <= set(site.events())
-    assert "the disk is full" in report.problems
+    assert "the disk is full" in [pick(problem, "en") for problem in report.problems]
 
 
 def test_a_disk_that_stays_full_loses_nothing_either(site: Site) -> None:
@@ -261,7 +262,8 @@ def test_a_busy_machine_is_told_before_the_start(site: Site, monkeypatch: pytest
     monkeypatch.setattr("collector.conditions.psutil.cpu_count", lambda logical=True: 8)
     site.run(models="m", minutes=1e-9)
     told = site.store.query("SELECT detail FROM events WHERE name = 'busy_machine'")
-    assert list(told.detail) == ["load average 64.0 on 8 cores before the start"]
+    assert pick(told.detail[0], "en") == "load average 64.0 on 8 cores before the start"
+    assert "64.0" in pick(told.detail[0], "zh")
     assert site.store.query("SELECT load_average FROM campaigns").load_average[0] == 64.0
 
 

@@ -14,6 +14,7 @@ import pytest
 from collector import record as record_module
 from collector.record import Record, event, insert, unsaved_file, update, upsert
 from db import Store, StoreError, StoreLocked, StoreUnusable
+from db.texts import both, pick
 from tests.db.db_rows import START, campaign, configuration, run
 
 FULL = StoreUnusable("the disk is full", "磁盘已满")
@@ -81,10 +82,10 @@ def test_what_cannot_be_written_waits_in_its_order(record: Record, store: Failin
     record.put(insert("runs", run(3)))
     assert record.waiting == 0
     assert _ids(store) == ["r1", "r2", "r3"]
-    assert told == [error.en], "once"
+    assert told == [both(error.en, error.zh)], "once"
     events = store.query('SELECT name, detail FROM events ORDER BY "at"')
     assert list(events.name) == ["store_failed", "store_restored"]
-    assert events.detail[0] == error.en
+    assert (pick(events.detail[0], "en"), pick(events.detail[0], "zh")) == (error.en, error.zh)
 
 
 def test_a_commit_that_landed_is_not_repeated(record: Record, store: Failing) -> None:

@@ -77,7 +77,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(error.text(current()), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print(t("Stopped; what was measured is stored.", "已停止；已测数据均已保存。"), file=sys.stderr)
+        print(t("Stopped; what was done by then is kept.", "已停止；此前完成的部分均已保存。"), file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 0

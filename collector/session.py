@@ -12,7 +12,7 @@ from collector import engines
 from collector.campaign import find_campaign
 from collector.disk import room_for_answers
 from collector.engines import Engine
-from collector.engines.install import find_models
+from collector.engines.install import download_folder
 from collector.engines.others import Resident, residents, unload_residents
 from collector.errors import EngineError, ModelMissing
 from collector.experiment import Experiment
@@ -171,7 +171,7 @@ class Session:
 
     def _pull(self, client: OllamaClient, missing: list[str]) -> list[str]:
         """Gets what is missing; a model that cannot be got is left, so that the night goes on with the others."""
-        folder = find_models() if self.engine.own else None
+        folder = download_folder() if self.engine.own else None
         for tag in missing:
             try:
                 pull_models(client, [tag], folder, _tell_pull)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as Bar
 
-from collector.engines.install import find_models
+from collector.engines.install import download_folder
 from collector.errors import UsageError
 from collector.experiment import load_experiment
 from collector.i18n import t
@@ -96,7 +96,7 @@ def _pull(options: argparse.Namespace) -> int:
     try:
         with OllamaClient(engine.url) as client, PullDisplay() as display:
             missing = missing_models(client, tags)
-            pull_models(client, missing, find_models() if engine.own else None, display)
+            pull_models(client, missing, download_folder() if engine.own else None, display)
     finally:
         engine.stop()
     there = len(tags) - len(missing)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["find_binary", "find_models", "models_in"]
+__all__ = ["download_folder", "find_binary", "find_models", "models_in"]
 
 _LIBRARY: Final = ("registry.ollama.ai", "library")
 
@@ -83,3 +83,8 @@ def find_models() -> Path | None:
         if models_in(folder) and os.access(folder / "blobs", os.R_OK | os.X_OK):
             return folder
     return None
+
+
+def download_folder() -> Path:
+    """Where a server of our own puts what it pulls: the folder with models, else the one that Ollama would make."""
+    return find_models() or next(_folders())

@@ -13,7 +13,14 @@ import pytest
 from collector import engines
 from collector.engines import Found, Place, choose, probe
 from collector.engines.attached import Attached
-from collector.engines.install import _folders, _service_folders, find_binary, find_models, models_in
+from collector.engines.install import (
+    _folders,
+    _service_folders,
+    download_folder,
+    find_binary,
+    find_models,
+    models_in,
+)
 from collector.errors import EngineError, UsageError
 from tests.fakes.scripted_server import Request, ScriptedServer, Step, json_answer
 
@@ -173,8 +180,10 @@ def test_the_services_own_setting_is_read(tmp_path: Path) -> None:
 def test_a_folder_that_was_named_is_the_only_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = _install(tmp_path, f"{LIBRARY}/a/1b")
     assert find_models() == folder
+    assert download_folder() == folder
     monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "elsewhere"))
     assert find_models() is None
+    assert download_folder() == tmp_path / "elsewhere", "the disk of a folder that has no models yet is looked at too"
     assert find_binary() is not None
 
 

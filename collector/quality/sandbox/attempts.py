@@ -97,6 +97,7 @@ def connect(family, host, port):
     with socket.socket(family, socket.SOCK_STREAM) as s:
         s.settimeout(0.3)
         s.connect((host, port))
+        s.sendall(LURES["word"].encode())
 def send(port):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.sendto(b"x", ("127.0.0.1", port))
@@ -140,7 +141,7 @@ def connect(address):
         s.settimeout(0.3)
         s.connect(address)
 tried("path", lambda: connect(LURES["folder"] + "/socket"))
-tried("abstract", lambda: connect("\\0" + LURES["abstract"]))
+tried("abstract", lambda: connect("\\0" + LURES["word"]))
 for path in ("/run/docker.sock", "/var/run/docker.sock", "/run/dbus/system_bus_socket", "/run/systemd/private"):
     tried(path, lambda: connect(path))
 print("DONE")

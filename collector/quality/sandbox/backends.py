@@ -37,8 +37,21 @@ __all__ = ["BACKENDS", "Backend", "Limits", "interpreter"]
 _HIGH_UID = 2_000_000_000
 
 
-def _python(nonce: str) -> list[str]:
-    return [interpreter(), *PYTHON_OPTIONS, "-c", bootstrap(), nonce]
+def _python(nonce: str, program: str | None = None) -> list[str]:
+    return [program or interpreter(), *PYTHON_OPTIONS, "-c", bootstrap(), nonce]
+
+
+def _open_to_all(path: Path) -> bool:
+    return path.stat().st_mode & 0o5 == 0o5 and all(folder.stat().st_mode & 0o1 for folder in path.parents)
+
+
+@cache
+def _shared_interpreter() -> str:
+    """One that any user may run: as root, programs run as a user without rights, and no mount opens our home to that."""
+    own = interpreter()
+    if os.geteuid() != 0 or (_open_to_all(Path(own)) and _open_to_all(Path(sys.base_prefix).resolve() / "lib")):
+        return own
+    return shutil.which("python3", path="/usr/local/bin:/usr/bin") or own
 
 
 @cache
@@ -70,7 +83,7 @@ def _plan(limits: Limits, *, apart: bool, namespaces: bool = False, least_landlo
         limits,
         refusals(),
         namespaces=namespaces,
-        read=list(_readable()),
+        read=list(_readable()) if apart else None,  # None: what the interpreter inside needs, which may be another
         least_landlock=least_landlock,
         uid=_HIGH_UID + secrets.randbelow(100_000_000) if root else None,
     )
@@ -140,7 +153,7 @@ BACKENDS: tuple[Backend, ...] = (
     Backend(
         "landlock",
         _no_kernel,
-        lambda nonce, _: _python(nonce),
+        lambda nonce, _: _python(nonce, _shared_interpreter()),
         lambda limits: _plan(limits, apart=False, least_landlock=3),
     ),
     CONTAINER,

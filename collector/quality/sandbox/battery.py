@@ -165,7 +165,8 @@ class _Battery:
     def cpu(self) -> str | None:
         """CPU time beyond the limit, deaf to the warning signal."""
         ended = self.ended(attempts.CPU, replace(_USUAL, wall_s=60.0, cpu_s=1))
-        return None if ended.status == "timeout" and ended.cpu_s < 5 else f"{ended.status} after {ended.cpu_s:.1f} s"
+        held = ended.status == "timeout" and ended.cpu_s is not None and ended.cpu_s < 5
+        return None if held else f"{ended.status} after {ended.cpu_s} s"
 
     def wall(self) -> str | None:
         """Sleeping on with its output closed."""
@@ -189,6 +190,9 @@ class _Battery:
         return said or (f"{left} processes stayed behind" if left else None)
 
     def _alive(self) -> int:
+        service = self.backend.service
+        if service and (left := service.left(self.nonces)):
+            return left
         words = (process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"]))
         return sum(any(nonce in line for nonce in self.nonces) for line in words)
 

@@ -84,10 +84,10 @@ class CaseOutcome:
 
 @dataclass(frozen=True, slots=True)
 class CasesResult:
-    """How all cases went, in their order."""
+    """How all cases went, in their order; times as in :class:`SandboxResult`, of all processes together."""
 
     outcomes: tuple[CaseOutcome, ...]
-    cpu_s: float
+    cpu_s: float | None
     wall_s: float
 
     @property
@@ -128,13 +128,15 @@ def call_cases(backend: Backend, code: str, entry_point: str, cases: Sequence[Ca
     limits = limits_of(timeout_s)
     inputs = [(encode(list(case.args)), encode(dict(case.kwargs))) for case in cases]
     outcomes: list[CaseOutcome] = []
-    cpu_s = wall_s = 0.0
+    cpu_s: float | None = 0.0
+    wall_s = 0.0
     for _ in range(1 + _MOST_RESTARTS):
         rest = cases[len(outcomes) :]
         nonce = secrets.token_hex(16)
         job = {"nonce": nonce, "code": code, "entry_point": entry_point, "cases": inputs[len(outcomes) :]}
         ended = supervise(backend, job, "", limits)
-        cpu_s, wall_s = cpu_s + ended.cpu_s, wall_s + ended.wall_s
+        cpu_s = None if cpu_s is None or ended.cpu_s is None else cpu_s + ended.cpu_s
+        wall_s += ended.wall_s
         said = _Said.of(ended.stdout, nonce)
         for number, case in enumerate(rest):
             if number not in said.cases:

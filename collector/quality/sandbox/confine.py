@@ -11,6 +11,7 @@ import ctypes
 import os
 import resource
 import struct
+import time
 
 from collector.quality.sandbox.places import readable
 from collector.quality.sandbox.wire import MEMORY_CODE
@@ -113,7 +114,7 @@ def _enter_namespaces(plan: dict[str, Any]) -> None:
 
 
 def _go_on_in_a_child(nonce: str, keeper_s: int | None) -> None:
-    """Leaves a keeper behind that says, after the program's last output, how much CPU time it took.
+    """Leaves a keeper behind that says, after the program's last output, how much CPU and wall time it took.
 
     The program cannot speak after its keeper. In a namespace of ours the keeper is the first process, which the kernel
     spares from signals; the program must not be that.
@@ -123,6 +124,9 @@ def _go_on_in_a_child(nonce: str, keeper_s: int | None) -> None:
         if keeper_s is not None:
             _end_with(child, keeper_s)
         _wait(child, nonce, alone=keeper_s is not None)
+    if keeper_s is not None:
+        with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
+            file.write("1000")  # where memory is over, the program goes, not its keeper
 
 
 def _end_with(child: int, seconds: int) -> None:
@@ -147,10 +151,12 @@ def _out_of_memory() -> bool:
 
 def _wait(child: int, nonce: str | None = None, *, alone: bool = False) -> NoReturn:
     """Ends as the child ends: its exit code, or 128 and its signal; ``alone`` in a container, whose memory may be over."""
+    begun = time.monotonic()
     _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
     _, status, usage = os.wait4(child, 0)
     if nonce is not None:
-        os.write(1, f"\n{nonce} {usage.ru_utime + usage.ru_stime:.6f}\n".encode())
+        seconds = f"{usage.ru_utime + usage.ru_stime:.6f} {time.monotonic() - begun:.6f}"
+        os.write(1, f"\n{nonce} {seconds}\n".encode())
     code = os.waitstatus_to_exitcode(status)
     if alone and code == -_SIGKILL and _out_of_memory():
         code = MEMORY_CODE

@@ -8,10 +8,13 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import psutil
 
 from collector.quality.sandbox.backends import interpreter
 
@@ -30,7 +33,7 @@ class Lures:
 
     def __init__(self) -> None:
         self.secret = secrets.token_hex(12)
-        self._abstract = "lure-" + secrets.token_hex(6)
+        self._word = "lure-" + secrets.token_hex(6)
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as self._stack:
@@ -55,7 +58,7 @@ class Lures:
         self._stack.callback(self._end_bait)
         assert self.bait.stdout is not None  # noqa: S101 - a pipe was asked for
         self.bait.stdout.readline()
-        self._nice = os.getpriority(os.PRIO_PROCESS, self.bait.pid)
+        self._nice = psutil.Process(self.bait.pid).nice()
         self._listeners: dict[str, socket.socket] = {}
         self.ports = {
             "tcp4": self._listen("tcp4", socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
@@ -63,8 +66,10 @@ class Lures:
             "tcp6": self._listen("tcp6", socket.AF_INET6, socket.SOCK_STREAM, ("::1", 0)),
             "engine": self._listen("engine", socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 11434)),
         }
-        self._listen("unix", socket.AF_UNIX, socket.SOCK_STREAM, str(self.folder / "socket"))
-        self._listen("abstract", socket.AF_UNIX, socket.SOCK_STREAM, "\0" + self._abstract)
+        if hasattr(socket, "AF_UNIX"):
+            self._listen("unix", socket.AF_UNIX, socket.SOCK_STREAM, str(self.folder / "socket"))
+        if sys.platform == "linux":
+            self._listen("abstract", socket.AF_UNIX, socket.SOCK_STREAM, "\0" + self._word)
         if "unix" in self._listeners:
             (self.folder / "socket").chmod(0o777)  # noqa: S103
             self._shape = self._look()
@@ -84,7 +89,7 @@ class Lures:
             return None
         listener.setblocking(False)
         self._listeners[name] = listener
-        return None if family == socket.AF_UNIX else int(listener.getsockname()[1])
+        return int(listener.getsockname()[1]) if isinstance(address, tuple) else None
 
     def _end_bait(self) -> None:
         self.bait.kill()
@@ -108,7 +113,7 @@ class Lures:
             "library": str(Path(os.__file__).parent),
             "home": os.path.expanduser("~"),  # noqa: PTH111 - Path.home() needs one to exist
             "ports": self.ports,
-            "abstract": self._abstract,
+            "word": self._word,
             "bait": self.bait.pid,
             "parent": os.getpid(),
         }
@@ -121,23 +126,40 @@ class Lures:
         """
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.bait.wait(patience_s)
-        found = [f"{name} was reached" for name, listener in self._listeners.items() if _reached(listener)]
+        # Others may look for an engine at its port meanwhile; nobody else knows the other addresses.
+        word = {"engine": self._word.encode()}
+        found = [f"{n} was reached" for n, listener in self._listeners.items() if _reached(listener, word.get(n))]
         if self._look() != self._shape:
             found.append("the folder changed")
         if self.bait.poll() is not None:
             found.append("the bait was killed")
-        elif os.getpriority(os.PRIO_PROCESS, self.bait.pid) != self._nice:
+        elif psutil.Process(self.bait.pid).nice() != self._nice:
             found.append("the bait's priority changed")
         return "; ".join(found) or None
 
 
-def _reached(listener: socket.socket) -> bool:
-    """Whether somebody connected or sent something; both are taken."""
-    try:
-        if listener.type == socket.SOCK_DGRAM:
-            listener.recvfrom(100)
-        else:
-            listener.accept()[0].close()
-    except (BlockingIOError, ConnectionError):
-        return False
-    return True
+def _reached(listener: socket.socket, word: bytes | None = None) -> bool:
+    """Whether somebody connected, and said ``word`` where one is given, or sent something; all who did are dismissed."""
+    reached = False
+    while True:
+        try:
+            if listener.type == socket.SOCK_DGRAM:
+                listener.recvfrom(100)
+                reached = True
+            else:
+                reached |= _said(listener.accept()[0], word)
+        except BlockingIOError:
+            return reached
+        except ConnectionError:
+            continue
+
+
+def _said(visitor: socket.socket, word: bytes | None) -> bool:
+    with visitor:
+        if word is None:
+            return True
+        visitor.settimeout(0.2)
+        try:
+            return visitor.recv(100).startswith(word)
+        except OSError:  # it said nothing
+            return False

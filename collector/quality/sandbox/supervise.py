@@ -43,14 +43,15 @@ class SandboxResult:
             because it printed too much.
         stdout: what it printed, up to the limit, undecodable bytes replaced.
         stderr: the same for standard error.
-        cpu_s: CPU seconds of the program (user and system), without the start of the sandbox.
+        cpu_s: CPU seconds of the program (user and system), without the start of the sandbox. None when a container was
+            ended together with the process that counts them.
         wall_s: seconds from its first line to its end.
     """
 
     status: Status
     stdout: str
     stderr: str
-    cpu_s: float
+    cpu_s: float | None
     wall_s: float
 
 
@@ -127,7 +128,7 @@ class _Watch:
         self.mark, self.tail = nonce.encode(), b""
         self.taken = (bytearray(), bytearray())
         self.pieces: queue.Queue[tuple[int, bytes]] = queue.Queue(maxsize=8)
-        self.open, self.marked = {0, 1}, False
+        self.open, self.marked, self.closing = {0, 1}, False, False
         self.begun: float | None = None
         self.used_s = 0.0
         self.deadline = time.monotonic() + _START_S
@@ -153,13 +154,25 @@ class _Watch:
         out, err = self._said()
         if self.begun is None:
             raise self._not_run(code, err)
-        kept_s = self._kept_cpu_s() if cause is None or self.backend.service else None
-        if kept_s is None and cause is None and self.backend.service:
-            if code != _KILLED:
-                raise self._not_run(code, err)
-            cause = "memory"  # all of the container was ended, its keeper too: its memory limit does that
-        cpu_s = cpu_s if kept_s is None else kept_s
+        if self.backend.service:
+            return self._of_container(cause, code, out, err, ended - self.begun)
+        if cause is None and (kept := self._kept()) is not None:
+            cpu_s = kept[0]
         return SandboxResult(cause or self._status(code, cpu_s), out, err, cpu_s, ended - self.begun)
+
+    def _of_container(self, cause: Status | None, code: int, out: str, err: str, wall_s: float) -> SandboxResult:
+        """The result where only the keeper's last line tells how much time the program took."""
+        kept = self._kept()
+        if kept is None:
+            if cause is None and code != _KILLED:
+                raise self._not_run(code, err)
+            # All of the container was ended, its keeper too: if not by us, its memory limit did that.
+            return SandboxResult(cause or "memory", out, err, None, wall_s)
+        cpu_s, kept_wall_s = kept
+        if cause is None:  # what came after it is not the program's time
+            wall_s = kept_wall_s
+            cause = "timeout" if wall_s > self.limits.wall_s else self._status(code, cpu_s)
+        return SandboxResult(cause, out, err, cpu_s, wall_s)
 
     def _not_run(self, code: int, said: str) -> NoSandbox:
         text = " ".join(said.split())[-300:] or f"exit code {code}"
@@ -200,6 +213,9 @@ class _Watch:
                 self.begun = time.monotonic()
                 self.deadline = self.begun + self.limits.wall_s
                 taken[:] = rest
+            if self.backend.service and not self.closing and self._kept() is not None:
+                self.closing = True  # the program is over, or says so; the container may take its time to go
+                self.deadline += _START_S
         if len(taken) <= self.limits.output_bytes + _TRAILER:
             return False
         del taken[self.limits.output_bytes :]
@@ -219,10 +235,10 @@ class _Watch:
     def _end(self) -> float:
         """Ends the program and all that belongs to it; CPU seconds of the whole process tree."""
         cpu_s = _tree_cpu_s(self.process.pid)
-        service = self.backend.service
-        if service:
-            service.end(self.nonce, True)
-        if not service or not self._drained(_GENTLE_S):
+        asked = self.backend.service if self.begun is not None else None
+        if asked:
+            asked.end(self.nonce, True)
+        if not asked or not self._drained(_GENTLE_S):
             self._kill()
             self._drained(_END_S)
         while not self._over():
@@ -256,15 +272,15 @@ class _Watch:
             if pipe is not None and not thread.is_alive():  # else somebody holds its other end, and closing would hang
                 pipe.close()
 
-    def _kept_cpu_s(self) -> float | None:
-        """CPU seconds out of the keeper's last line; None when it has none."""
-        said = re.search(rb"\n%b (\d+\.\d+)\n\Z" % self.mark, self.tail)
-        return float(said[1]) if said else None
+    def _kept(self) -> tuple[float, float] | None:
+        """CPU and wall seconds out of the keeper's last line; None when it has none."""
+        said = re.search(rb"\n%b (\d+\.\d+) (\d+\.\d+)\n\Z" % self.mark, self.tail)
+        return (float(said[1]), float(said[2])) if said else None
 
     def _said(self) -> tuple[str, str]:
         """Standard output without the keeper's last line, and standard error."""
         out, err = bytes(self.taken[0]), bytes(self.taken[1])
-        if self._kept_cpu_s() is not None:
+        if self._kept() is not None:
             line = self.tail[self.tail.rindex(b"\n" + self.mark) :]
             out = out.removesuffix(line)
         return out.decode("utf-8", "replace"), err.decode("utf-8", "replace")

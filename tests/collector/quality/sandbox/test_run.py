@@ -117,7 +117,7 @@ def test_a_senseless_time_is_refused(timeout_s: float) -> None:
 
 
 def test_what_does_not_start_is_not_the_programs_fault() -> None:
-    base = BACKENDS[-1]
+    base = BACKENDS[0]
     for name, command in {
         "absent": ["/nonexistent/interpreter"],
         "says nothing": ["/bin/true"],

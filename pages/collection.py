@@ -30,20 +30,14 @@ def now(shot: Snapshot, campaign: pd.Series) -> None:
     with st.grid(4, min_column_width=180):
         st.metric(t("col.status"), code_text("status", campaign["status"]), border=True, height="stretch")
         through = progress["done"] + progress["failed"] + progress["skipped"]
-        st.metric(
-            t("collection.cells"),
-            f"{i18n.count(through)} / {i18n.count(progress['total'])}",
-            border=True,
-            height="stretch",
-        )
+        st.metric(t("collection.cells"), f"{i18n.count(through)} / {i18n.count(progress['total'])}", border=True,
+                  height="stretch", help=t("collection.cells_help"))  # fmt: skip
         if campaign["status"] == "running":
             left = collection_parts.left(shot.frame("queue", campaign["campaign"]))
-            st.metric(
-                t("collection.left"),
-                i18n.MISSING if left is None else i18n.duration(left),
-                border=True,
-                height="stretch",
-            )
+            end = None if left is None else (datetime.now(UTC) + left).replace(tzinfo=None)
+            st.metric(t("collection.left"), i18n.MISSING if left is None else i18n.duration(left), border=True, height="stretch",
+                      delta=None if end is None else t("collection.until", at=i18n.time(end)), delta_color="off",
+                      delta_arrow="off")  # fmt: skip
         else:
             st.metric(t("collection.answers"), i18n.count(campaign["runs_valid"]), border=True, height="stretch",
                       delta=t("collection.of_attempts", n=i18n.count(campaign["runs"])), delta_color="off", delta_arrow="off")  # fmt: skip
@@ -55,7 +49,7 @@ def now(shot: Snapshot, campaign: pd.Series) -> None:
         {"state_name": code_text("cell", name), "n": progress[name], "position": n}
         for n, name in enumerate(("done", "planned", "failed", "skipped")) if progress[name]
     ])  # fmt: skip
-    if len(counts):
+    if len(counts) > 1:
         draw.chart(charts.strip(counts, {"count": t("collection.cells")}), "cells", alt=t("collection.cells_alt"))
 
 
@@ -66,9 +60,11 @@ def live(path: str, campaign_id: str) -> None:
         shot = snapshot()
         if shot.path != path:
             return
-        rows = shot.frame("campaigns").set_index("campaign", drop=False)
+        campaign = shot.frame("campaigns").set_index("campaign", drop=False).loc[campaign_id]
+        if campaign["status"] != "running":
+            st.rerun()  # it ended while the page was open: the whole page tells another story now
         collection_parts.current(shot, campaign_id)
-        now(shot, rows.loc[campaign_id])
+        now(shot, campaign)
     except StoreError as error:
         states.show_error(error)
 
@@ -84,7 +80,7 @@ def cases(shot: Snapshot, campaign_id: str) -> None:
     view = found.assign(
         minutes=found["planned"] * found["each_s"] / 60,
         task=[code_text("task", c) for c in found["task"]], load=[code_text("load", c) for c in found["load"]],
-        share=(found["cells"] - found["planned"]) / found["cells"],
+        share=((found["cells"] - found["planned"]) / found["cells"]).round(2),
     )[["model", "task", "load", "share", "cells", "done", "failed", "skipped", "planned", "minutes"]]  # fmt: skip
     if not found["planned"].any():
         view = view.drop(columns=["planned", "minutes"])
@@ -105,10 +101,10 @@ def faults(shot: Snapshot, campaign_id: str) -> None:
         st.markdown(t("collection.no_faults"))
         return
     view = pd.DataFrame({
-        "flag": found["flag"], "runs": found["runs"], "meaning": [collection_parts.meaning(f) for f in found["flag"]],
-        "effect": [t("effect." + effect_of(f)) for f in found["flag"]],
-        "last": found["last_at"], "detail": found["detail"],
-        "example": [f"runs?run={run}" for run in found["example"]],
+        "flag": found["flag"], "runs": found["runs"], "example": [f"runs?run={run}" for run in found["example"]],
+        "meaning": [collection_parts.meaning(f) for f in found["flag"]],
+        "effect": [t("effect." + effect_of(f)) for f in found["flag"]], "last": found["last_at"],
+        "detail": [i18n.said(detail) for detail in found["detail"]],
     })  # fmt: skip
     c = st.column_config
     st.dataframe(view, hide_index=True, key="faults", alt=t("collection.faults_title"), placeholder=i18n.MISSING, column_config={
@@ -127,41 +123,12 @@ def events(shot: Snapshot, campaign_id: str) -> None:
     c = st.column_config
     named = [code_text("way", name) if kind == "restart" else collection_parts.event(name)
              for kind, name in zip(found["kind"], found["name"], strict=True)]  # fmt: skip
-    view = found.assign(kind=[code_text("event", k) for k in found["kind"]], name=named)[["at", "kind", "name", "detail"]]
+    view = found.assign(kind=[code_text("event", k) for k in found["kind"]], name=named,
+                        detail=[i18n.said(detail) for detail in found["detail"]])[["at", "kind", "name", "detail"]]  # fmt: skip
     st.dataframe(view, hide_index=True, key="events", alt=t("collection.events_title"), placeholder=i18n.MISSING, column_config={
         "at": c.DatetimeColumn(t("col.at_utc"), format="YYYY-MM-DD HH:mm:ss"), "kind": t("col.kind"), "name": t("col.name"),
         "detail": c.TextColumn(t("col.detail"), width="large"),
     })  # fmt: skip
-
-
-def sensors(shot: Snapshot, campaign_id: str) -> None:
-    """Every sensor: whether it works here, why not, and the cure."""
-    st.header(t("collection.sensors_title"))
-    found = shot.frame("sensors", campaign_id)
-    if found.empty:
-        st.markdown(t("collection.no_sensors"))
-        return
-    chinese = i18n.language() == "zh"
-    # told in both languages since schema 3; older campaigns have English only
-    reason, cure = (found[f"{name}_zh"].fillna(found[name]) if chinese else found[name] for name in ("reason", "cure"))
-    icons = {"ok": "✓", "denied": "✕", "missing": "–", "unsupported": "–"}
-    view = pd.DataFrame({
-        "sensor": found["sensor"], "field": found["field"],
-        "status": [f"{icons.get(s, '?')} {t('sensor.works') if s == 'ok' else code_text('status', s)}" for s in found["status"]],
-        "tier": [code_text("tier", c) for c in found["tier"]], "scope": [code_text("scope", c) for c in found["scope"]],
-        "unit": found["unit"], "period": found["update_period_s"], "reason": reason, "cure": cure,
-        "source": found["source"],
-    })  # fmt: skip
-    c = st.column_config
-    st.dataframe(view, hide_index=True, key="sensors", alt=t("collection.sensors_title"), placeholder=i18n.MISSING, column_config={
-        "sensor": c.TextColumn(t("col.sensor"), pinned=True), "field": t("col.field"), "status": t("col.status"),
-        "tier": c.TextColumn(t("energy.tier"), width=170), "scope": t("energy.scope"), "unit": t("col.unit"),
-        "period": c.NumberColumn(t("col.period"), format="%.3g"), "reason": t("col.why"), "cure": t("col.cure"),
-        "source": t("col.source"),
-    })  # fmt: skip
-    for words in dict.fromkeys(cure[found["status"] == "denied"].dropna()):
-        st.caption(t("collection.cure"))
-        st.code(words, language="bash", wrap_lines=True)
 
 
 def history(campaigns: pd.DataFrame) -> None:
@@ -199,7 +166,7 @@ faults(shot, chosen)
 collection_parts.plans(shot)
 collection_parts.conditions(shot, chosen)
 collection_parts.books(shot, chosen)
-sensors(shot, chosen)
+collection_parts.sensors(shot, chosen)
 collection_parts.calibration(shot, chosen)
 events(shot, chosen)
 collection_parts.disk(shot, campaigns, shot.ask("progress", chosen)["planned"])

@@ -159,7 +159,7 @@ def wall(shot: Snapshot, run_id: str) -> None:
         spread = i18n.interval(row["wall_energy_low_j"], row["wall_energy_high_j"])
         known = i18n.joined([i18n.quantity(row["wall_energy_j"], "J"), spread,
                              "" if pd.isna(row["ratio"]) else t("runs.wall_ratio", ratio=i18n.number(row["ratio"]))])  # fmt: skip
-        st.text(t("runs.wall", meter=row["meter"], energy=known if known != i18n.MISSING else row["reason"]))
+        st.text(t("runs.wall", meter=row["meter"], energy=known if known != i18n.MISSING else i18n.said(row["reason"])))
 
 
 def energy(shot: Snapshot, run: dict[str, Any]) -> None:
@@ -167,7 +167,7 @@ def energy(shot: Snapshot, run: dict[str, Any]) -> None:
     st.header(t("runs.energy_title"))
     if run["energy_j"] is None:
         st.markdown(t("runs.no_energy"))
-        st.text(run["energy_reason"] or t("runs.reason_unknown"))
+        st.text(i18n.said(run["energy_reason"]) if run["energy_reason"] else t("runs.reason_unknown"))
         return
     samples = "" if run["sample_count"] is None else t("energy.samples", n=i18n.count(run["sample_count"]))
     known = {
@@ -232,7 +232,7 @@ def quality(shot: Snapshot, run: dict[str, Any]) -> None:
         "reason": [None if pd.isna(r) else why(r) for r in scores["reason"]],
     }).dropna(axis="columns", how="all")  # fmt: skip
     st.dataframe(view, hide_index=True, alt=t("runs.scores_title"), key="scores", placeholder=i18n.MISSING, column_config={
-        "metric": c.TextColumn(t("runs.metric"), pinned=True), "direction": t("runs.direction"),
+        "metric": c.TextColumn(t("runs.metric"), pinned=True, width=200), "direction": t("runs.direction"),
         "value": c.NumberColumn(t("col.q"), format="%.2f"), "raw": c.NumberColumn(t("runs.raw_score"), format="%.3f"),
         "floor": c.NumberColumn(t("runs.floor"), format="%.2f", help=t("runs.floor_help")),
         "checkpoint": t("quality.checkpoint"), "reason": t("col.why"),

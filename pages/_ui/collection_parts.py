@@ -14,10 +14,11 @@ from pages._ui import i18n, schedule
 from pages._ui.data import Snapshot
 from pages._ui.i18n import code_text, t
 
-__all__ = ["books", "calibration", "conditions", "current", "disk", "event", "last_result", "left", "meaning", "plans", "undone"]
+__all__ = ["books", "calibration", "conditions", "current", "disk", "event", "last_result", "left", "meaning", "plans", "sensors", "undone"]
 
 _MEANINGS = {flag.name: flag for flag in FLAGS}
 _CLOSED = 0.01
+_MARKS = {"ok": "✓", "denied": "✕", "missing": "–", "unsupported": "–"}
 
 
 def meaning(name: str) -> str:
@@ -138,7 +139,7 @@ def last_result(shot: Snapshot, campaigns: pd.DataFrame) -> None:
         if len(counts):
             st.text("\n".join(f"• {name} × {i18n.count(n)}: {meaning(str(name))}" for name, n in counts.items()))
         if isinstance(row["note"], str):
-            st.text(row["note"])
+            st.text(i18n.said(row["note"]))
 
 
 def books(shot: Snapshot, campaign_id: str) -> None:
@@ -156,7 +157,7 @@ def books(shot: Snapshot, campaign_id: str) -> None:
             **{name: closures[f"{name}_j"] for name in parts}, "mismatch": closures["mismatch"] * 100,
             "verdict": [i18n.MISSING if pd.isna(m) else t("collection.closed" if abs(m) <= _CLOSED else "collection.open")
                         for m in closures["mismatch"]],
-            "reason": closures["reason"],
+            "reason": [i18n.said(reason) for reason in closures["reason"]],
         })  # fmt: skip
         st.dataframe(view, hide_index=True, key="closures", placeholder=i18n.MISSING, alt=t("collection.books_title"), column_config={
             "ended": c.DatetimeColumn(t("col.finished_utc"), format="YYYY-MM-DD HH:mm"), "tier": t("energy.tier"),
@@ -172,10 +173,47 @@ def books(shot: Snapshot, campaign_id: str) -> None:
                   time=i18n.duration(timedelta(seconds=float(evaluations["duration_s"].sum()))), energy=i18n.energy(known)))  # fmt: skip
 
 
+def sensors(shot: Snapshot, campaign_id: str) -> None:
+    """Every sensor: whether it works here, why not, and the cure; below it every field by itself."""
+    st.header(t("collection.sensors_title"))
+    found = shot.frame("sensors", campaign_id)
+    if found.empty:
+        st.markdown(t("collection.no_sensors"))
+        return
+    if i18n.language() == "zh":  # told in both languages since schema 3; older campaigns have English only
+        found = found.assign(**{name: found[f"{name}_zh"].fillna(found[name]) for name in ("reason", "cure")})
+    found = found.assign(
+        state=[f"{_MARKS.get(s, '?')} {t('sensor.works') if s == 'ok' else code_text('status', s)}" for s in found["status"]],
+        tier=[code_text("tier", c) for c in found["tier"]], scope=[code_text("scope", c) for c in found["scope"]],
+        unit=[code_text("unit", u) for u in found["unit"]],
+    )  # fmt: skip
+    groups = found.groupby(["sensor", "state", "reason", "cure"], dropna=False, sort=False)
+    view = groups.agg(scope=("scope", _each), tier=("tier", _each), field=("field", ", ".join)).reset_index()
+    c = st.column_config
+    heads = {
+        "sensor": c.TextColumn(t("col.sensor"), pinned=True), "state": t("col.status"), "reason": c.TextColumn(t("col.why"), width=260),
+        "cure": c.TextColumn(t("col.cure"), width=200), "tier": c.TextColumn(t("energy.tier"), width=170), "scope": t("energy.scope"),
+        "field": t("col.field"), "unit": t("col.unit"), "period": c.NumberColumn(t("col.period"), format="%.3g"), "source": t("col.source"),
+    }  # fmt: skip
+    st.dataframe(view, hide_index=True, key="sensors", alt=t("collection.sensors_title"), placeholder=i18n.MISSING, column_config=heads)
+    for words in dict.fromkeys(found.loc[found["status"] == "denied", "cure"].dropna()):
+        st.caption(t("collection.cure"))
+        st.code(words, language="bash", wrap_lines=True)
+    with st.expander(t("collection.fields_title")):
+        fields = found.rename(columns={"update_period_s": "period"})
+        fields = fields[["sensor", "field", "state", "unit", "period", "tier", "scope", "source"]]
+        st.dataframe(fields, hide_index=True, key="sensor-fields", alt=t("collection.fields_title"), placeholder=i18n.MISSING,
+                     column_config={name: heads[name] for name in fields.columns})  # fmt: skip
+
+
+def _each(words: pd.Series) -> str:
+    """Every known word once."""
+    return i18n.joined(dict.fromkeys(words))
+
+
 def calibration(shot: Snapshot, campaign_id: str) -> None:
     """Sensors of the machine that were held against a wall meter."""
-    machine = shot.frame("conditions", campaign_id)["machine_id"].iloc[0]
-    found = shot.frame("calibrations", machine)
+    found = shot.frame("calibrations", campaign_id)
     st.header(t("collection.calibration_title"))
     if found.empty:
         st.markdown(t("collection.no_calibration"))
@@ -183,11 +221,14 @@ def calibration(shot: Snapshot, campaign_id: str) -> None:
     c = st.column_config
     view = pd.DataFrame({
         "sensor": found["sensor"], "device": found["device"], "gain": found["gain"], "half": found["gain_half_width"],
-        "offset": found["offset_w"], "points": found["point_count"], "meter": found["meter"], "at": found["calibrated_at"],
+        "offset": found["offset_w"], "half_w": found["offset_half_width_w"], "covers": [code_text("covers", c) for c in found["covers"]],
+        "applied": [t("collection.applied_yes" if used else "collection.applied_no") for used in found["applied"]],
+        "points": found["point_count"], "meter": found["meter"], "at": found["calibrated_at"],
     })  # fmt: skip
     st.dataframe(view, hide_index=True, key="calibrations", placeholder=i18n.MISSING, alt=t("collection.calibration_title"), column_config={
         "sensor": t("col.sensor"), "device": t("collection.device"), "gain": c.NumberColumn(t("collection.gain"), format="%.4f"),
         "half": c.NumberColumn("± 95 %", format="%.4f"), "offset": c.NumberColumn(t("collection.offset"), format="%.2f"),
+        "half_w": c.NumberColumn("± 95 %, W", format="%.2f"), "covers": t("collection.covers"), "applied": t("collection.applied"),
         "points": t("collection.points"), "meter": t("collection.meter"),
         "at": c.DatetimeColumn(t("col.at_utc"), format="YYYY-MM-DD HH:mm"),
     })  # fmt: skip

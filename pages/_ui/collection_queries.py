@@ -98,13 +98,24 @@ def evaluations(store: Store, campaign: str) -> pd.DataFrame:
     return store.query("SELECT * FROM evaluations WHERE campaign_id = ? ORDER BY started_at", [campaign])
 
 
-def calibrations(store: Store, machine: str) -> pd.DataFrame:
-    """The calibration in force of every device of a machine."""
+def calibrations(store: Store, campaign: str) -> pd.DataFrame:
+    """The calibration in force of every device of a campaign's machine; ``applied``: the campaign's figures hold it.
+
+    A GPU is known by its UUID, wherever it was calibrated.
+    """
     return store.query(
         """
-SELECT sensor, device, gain, gain_half_width, offset_w, offset_half_width_w, covers, point_count, meter, calibrated_at
-FROM calibrations WHERE machine_id = ?
-QUALIFY row_number() OVER (PARTITION BY sensor, device ORDER BY calibrated_at DESC) = 1 ORDER BY sensor, device
+WITH here AS (
+    SELECT m.machine_id, json_extract_string(m.fingerprint, '$.gpus[*].uuid') AS gpus
+    FROM campaigns p JOIN machines m USING (machine_id) WHERE p.campaign_id = $campaign),
+used AS (
+    SELECT s.sensor, unnest(json_extract(s.calibrations, '$[*][1]')::DOUBLE[]) AS gain
+    FROM sensors s WHERE s.campaign_id = $campaign AND s.tier = 'calibrated')
+SELECT c.sensor, c.device, c.gain, c.gain_half_width, c.offset_w, c.offset_half_width_w, c.covers, c.point_count, c.meter,
+    c.calibrated_at, EXISTS (SELECT 1 FROM used u WHERE u.sensor = c.sensor AND u.gain = c.gain) AS applied
+FROM calibrations c, here h
+WHERE CASE WHEN c.device IS NULL THEN c.machine_id = h.machine_id ELSE list_contains(h.gpus, c.device) END
+QUALIFY row_number() OVER (PARTITION BY c.sensor, c.device ORDER BY c.calibrated_at DESC) = 1 ORDER BY c.sensor, c.device
 """,
-        [machine],
+        {"campaign": campaign},
     )

@@ -16,12 +16,14 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
-from babel.dates import format_datetime, format_timedelta
+from babel.dates import format_datetime, format_time, format_timedelta
 from babel.numbers import format_decimal, format_percent
+
+from db.texts import pick
 
 __all__ = [
     "LANGUAGES", "MISSING", "browser_language", "catalogue", "chance", "code_text", "count", "date", "duration", "energy", "interval", "joined",
-    "language", "memory", "number", "percent", "quantity", "seconds", "t",
+    "language", "memory", "number", "percent", "quantity", "said", "seconds", "t", "time",
 ]  # fmt: skip
 
 LANGUAGES = ("zh", "en")
@@ -60,6 +62,11 @@ def code_text(group: str, code: object) -> str:
     if _missing(code):
         return MISSING
     return catalogue(language()).get(f"{group}.{code}", str(code))
+
+
+def said(text: object) -> str:
+    """A sentence that the collector stored, in the language of the session where it is there in both."""
+    return MISSING if _missing(text) else pick(str(text), language())
 
 
 def number(value: object, digits: int = 3) -> str:
@@ -141,6 +148,11 @@ def date(value: object) -> str:
     if not isinstance(value, datetime) or _missing(value):
         return MISSING
     return str(format_datetime(value.replace(tzinfo=UTC), "medium", tzinfo=_zone(), locale=_locale()))
+
+
+def time(value: datetime) -> str:
+    """The time of the day of a UTC time of the store, in the browser's time zone (UTC where it does not tell)."""
+    return str(format_time(value.replace(tzinfo=UTC), "short", tzinfo=_zone(), locale=_locale()))
 
 
 def joined(parts: Iterable[str]) -> str:

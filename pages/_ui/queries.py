@@ -61,12 +61,12 @@ ORDER BY facet, n DESC, value
 
 
 def faults(store: Store, campaign: str) -> pd.DataFrame:
-    """Flags of a campaign's attempts: ``flag runs last_at example``, most frequent first."""
+    """Flags of a campaign's attempts: ``flag runs last_at example detail``, most frequent first."""
     return store.query(
         """
 SELECT flag, count(*) AS runs, max(started_at) AS last_at, arg_max(run_id, started_at) AS example,
-    arg_max(fault_detail, started_at) AS detail
-FROM (SELECT run_id, started_at, fault_detail, unnest(string_split(flags, ',')) AS flag FROM v_runs
+    arg_max(CASE WHEN starts_with(flag, 'energy_') OR flag = 'counter_reset' THEN energy_reason ELSE fault_detail END, started_at) AS detail
+FROM (SELECT run_id, started_at, fault_detail, energy_reason, unnest(string_split(flags, ',')) AS flag FROM v_runs
       WHERE campaign = ? AND flags <> '')
 GROUP BY flag ORDER BY runs DESC, flag
 """,

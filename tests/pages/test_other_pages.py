@@ -7,6 +7,7 @@ import pytest
 
 import rating
 from db import FLAGS, Store
+from db.texts import both
 from pages._ui import collection_queries, i18n, schedule
 from tests.fakes.sample_store import LIVE, NIGHT, NOW, configuration_id
 from tests.pages.conftest import Open, everything
@@ -73,6 +74,9 @@ def test_collection_of_a_campaign_that_ended_shows_its_books(own: Store, app: Op
             "gain_half_width": 0.01, "offset_w": 3.0, "offset_half_width_w": 0.5, "covers": "device", "point_count": 6,
             "meter": "wall", "points": [], "calibrated_at": NOW + timedelta(days=day),
         } for day in (0, 2)])  # fmt: skip
+        w.execute("UPDATE sensors SET tier = 'calibrated', calibrations = '[[null, 1.02, 0.01, 3.0]]' WHERE sensor = 'rapl'")
+        w.insert("events", [{"event_id": "e1", "at": NOW, "campaign_id": NIGHT, "kind": "note", "name": "port_taken",
+                             "detail": both("taken before", "已被占用")}])  # fmt: skip
         w.execute("UPDATE cells SET state = 'skipped', reason = 'http_500, hang_mid' WHERE model LIKE 'gemma2%' AND campaign_id = ?", [NIGHT])
         w.execute("UPDATE campaigns SET experiment_toml = '[schedule]\ncron = \"0 22 * * *\"\ntimezone = \"UTC\"\n'")
     at = app(own.path, "collection.py", "zh", campaign=NIGHT)
@@ -80,6 +84,9 @@ def test_collection_of_a_campaign_that_ended_shows_its_books(own: Store, app: Op
     tables = {name: table.value for table in at.dataframe for name in ("mismatch", "gain", "cron", "state") if name in table.value}
     assert list(tables["mismatch"]["verdict"]) == [ZH["collection.closed"], ZH["collection.open"]]
     assert list(tables["gain"]["gain"]) == [1.02], "only the calibration in force"
+    assert list(tables["gain"]["applied"]) == [ZH["collection.applied_yes"]]
+    happened = next(table.value for table in at.dataframe if "kind" in table.value)
+    assert ("已被占用", ZH["event_name.port_taken"]) in set(zip(happened["detail"], happened["name"], strict=True))
     assert set(tables["cron"]["cron"]) == {"0 22 * * *"}
     assert "gemma2:9b-instruct-q4_K_M" in [text.value for text in at.text], "the parked model is named"
     assert "3.5\u00a0kJ" in everything(at)
@@ -124,6 +131,25 @@ def test_collection_names_faults_with_their_effect(sample: Path, app: Open) -> N
 def test_collection_gives_the_cure_of_a_denied_sensor(sample: Path, app: Open) -> None:
     at = app(sample, "collection.py", campaign=LIVE)
     assert any("chmod" in code.value for code in at.code)
+
+
+def test_collection_says_of_every_sensor_once_whether_it_works_and_what_would_help(own: Store, app: Open) -> None:
+    with own.write() as w:
+        w.execute("INSERT INTO sensors SELECT * REPLACE ('cpu_power_w' AS field, 'W' AS unit) FROM sensors WHERE sensor = 'rapl'")
+    at = app(own.path, "collection.py", campaign=NIGHT)
+    short, every = (table.value for table in at.dataframe if "sensor" in table.value)
+    rapl = short.set_index("sensor").loc["rapl"]
+    assert rapl["field"] == "cpu_energy_j, cpu_power_w"
+    assert "chmod" in rapl["cure"]
+    assert rapl["state"] == f"✕ {EN['status.denied']}"
+    assert len(every) == len(short) + 1
+
+
+def test_a_running_campaign_says_when_it_will_be_through(sample: Path, app: Open) -> None:
+    at = app(sample, "collection.py", campaign=LIVE)
+    left = next(metric for metric in at.metric if metric.label == EN["collection.left"])
+    assert left.value == "20 minutes", "60 cells of 20 s"
+    assert left.delta.startswith(EN["collection.until"].split("{")[0])
 
 
 def test_a_campaign_without_runs_or_sensors_is_shown(own: Store, app: Open) -> None:

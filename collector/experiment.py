@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from collector.errors import ExperimentError, UsageError
-from collector.experiment_errors import explain
+from collector.experiment_errors import Mistake, explain
 from collector.ollama_types import check_options
 from collector.telemetry.meter import parse_meter
 
@@ -50,7 +50,7 @@ class ModelEntry(_Table):
         try:
             check_options(options)
         except UsageError as error:  # pydantic collects ValueErrors, and the client would refuse only in mid-campaign
-            raise ValueError(error.en) from error
+            raise Mistake(error.en, error.zh) from error
         return options
 
 
@@ -115,8 +115,8 @@ class Telemetry(_Table):
         if meter is not None:
             try:
                 parse_meter(meter)
-            except UsageError as error:
-                raise ValueError(error.en) from error
+            except UsageError as error:  # the field is named before it
+                raise Mistake(error.en.removeprefix("meter "), error.zh.removeprefix("电表 ")) from error
         return meter
 
 
@@ -187,7 +187,7 @@ class RatingTable(_Table):
     @classmethod
     def _enough(cls, basket: list[str]) -> list[str]:
         if basket and len(basket) < 3:
-            raise ValueError("a basket needs at least 3 models")
+            raise Mistake("a basket needs at least 3 models", "参照篮至少需要 3 个模型")
         return basket
 
 
@@ -202,7 +202,8 @@ class Schedule(_Table):
     @classmethod
     def _five_fields(cls, cron: str | None) -> str | None:
         if cron is not None and len(cron.split()) != 5:
-            raise ValueError('a cron time has five fields, e.g. "0 22 * * *" for every night at ten')
+            raise Mistake('a cron time has five fields, e.g. "0 22 * * *" for every night at ten',
+                          'cron 时间有五个字段，例如 "0 22 * * *" 表示每晚十点')  # fmt: skip
         return cron
 
 
@@ -254,12 +255,13 @@ class Experiment(_Table):
         for field in ("tasks", "loads", "languages"):
             values = getattr(self, field)
             if len(set(values)) != len(values):
-                raise ValueError(f"{field} names a value twice")
+                raise Mistake(f"{field} names a value twice", f"{field} 中有重复的值")
         if self.protocol.batch_s and self.restart == "per_run":
-            raise ValueError('batch_s asks for answers back to back, restart = "per_run" for a new process before each')
+            raise Mistake('batch_s asks for answers back to back, restart = "per_run" for a new process before each',
+                          'batch_s 要求回答连续进行，而 restart = "per_run" 要求每个回答之前重启进程')  # fmt: skip
         tags = [(m.tag, json.dumps(m.options, sort_keys=True)) for m in self.models]
         if len(set(tags)) != len(tags):
-            raise ValueError("models names a model twice with the same options")
+            raise Mistake("models names a model twice with the same options", "models 中有两个选项相同的同名模型")
         return self
 
     def resolved(self) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The experiment file: defaults, overrides, and one clear sentence for every mistake."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -148,3 +150,18 @@ def test_batches_and_a_process_per_answer_exclude_each_other() -> None:
 
 def test_new_settings_left_alone_keep_the_hash_of_a_file() -> None:
     assert "batch_s" not in str(parse_experiment({"models": ["a"]}, "x.toml").resolved())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"telemetry": {"meter": "kasa:1"}}, {"generation": {"temperature": 9}}, {"generation": {"temperature": -1}},
+     {"engine": "x"}, {"repeats": 0}, {"rating": {"basket": ["a"]}}, {"schedule": {"cron": "often"}}, {"tasks": ["qa", "qa"]},
+     {"models": [{"tag": "a", "options": {"num_ctxx": 1}}]}, {"models": ["a", "a"]}, {"models": [{"tag": 1}]}, {"name": "x" * 300},
+     {"protocol": {"batch_s": 5}, "restart": "per_run"}, {"telemetry": {"watts_per_core": 0}}, {"telemetry": {"watts_per_core": 900}}],
+    ids=str,
+)  # fmt: skip
+def test_a_mistake_is_told_in_chinese_too(settings: dict[str, Any]) -> None:
+    with pytest.raises(ExperimentError) as caught:
+        parse_experiment({"models": ["a"], **settings}, "f.toml")
+    assert not re.search(r"\b(must|should|than|got|entry|names?|has|does|fields|asks|twice)\b", caught.value.zh)
+    assert not re.search("[\u4e00-\u9fff]", caught.value.en)

@@ -16,7 +16,7 @@ from collector.calibration import Device, factors
 from collector.disk import free_bytes, room_for_answers
 from collector.engines import Engine
 from collector.engines.install import find_models
-from collector.engines.others import gpu_strangers, residents
+from collector.engines.others import gpu_strangers, orphans, residents
 from collector.errors import CollectorError
 from collector.experiment import Experiment
 from collector.fingerprint import machine_fingerprint
@@ -28,6 +28,7 @@ from collector.plan import planned_answers
 from collector.pulling import missing_models
 from collector.quality.checkpoints import DEFAULTS, POCKET, download_hint, locate
 from collector.quality.sandbox import available, prove
+from collector.quality.sandbox import cure as sandbox_cure
 from collector.telemetry.sampler import probe
 from collector.telemetry.types import Factor
 from db import Store, StoreError
@@ -148,6 +149,9 @@ def _others(engine: Engine, wanted: list[str], *, allowed: bool) -> Iterator[Che
                 f"ollama stop {one.model}, or unload_others = true under [engine]",
                 f"运行 ollama stop {one.model}，或在 [engine] 中设置 unload_others = true",
             ))  # fmt: skip
+    if names := orphans():
+        text = t(f"left behind by an Ollama that was killed: {', '.join(names)}", f"被终止的 Ollama 遗留：{'、'.join(names)}")
+        yield Check("other models", "note", text, t("end them before measuring", "测量前请先结束它们"))
     if names := gpu_strangers(engine):
         yield Check("GPU processes", "note", ", ".join(names), t("end them before measuring", "测量前请先结束它们"))
 
@@ -216,12 +220,7 @@ def _sandbox() -> Iterator[Check]:
         yield Check("sandbox", "ok", f"{holds.backend}: {t(holds.summary_en, holds.summary_zh)}")
         return
     for report in prove():
-        yield Check(
-            "sandbox",
-            "note",
-            f"{report.backend}: {t(report.summary_en, report.summary_zh)}",
-            t("apt install bubblewrap", "apt install bubblewrap") if report.backend == "bubblewrap" else None,
-        )
+        yield Check("sandbox", "note", f"{report.backend}: {t(report.summary_en, report.summary_zh)}")
     yield Check(
         "sandbox",
         "note",
@@ -229,6 +228,7 @@ def _sandbox() -> Iterator[Check]:
             "no sandbox holds here: code answers stay unscored (no_sandbox)",
             "本机没有可靠的沙箱：代码回答不评分（no_sandbox）",
         ),
+        t(*sandbox_cure()),
     )
 
 

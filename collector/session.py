@@ -13,7 +13,7 @@ from collector.campaign import find_campaign
 from collector.disk import room_for_answers
 from collector.engines import Engine
 from collector.engines.install import download_folder
-from collector.engines.others import Resident, residents, unload_residents
+from collector.engines.others import Resident, orphans, residents, unload_residents
 from collector.errors import EngineError, ModelMissing
 from collector.experiment import Experiment
 from collector.fingerprint import Fingerprint, machine_fingerprint
@@ -127,7 +127,7 @@ class Session:
         return [*(event(campaign_id, i.kind, i.name, i.detail) for i in incidents), *logs]
 
     def clear_others(self, *, refuse: bool = True) -> None:
-        """Models that other servers hold in memory: unloaded where the file allows it, else named.
+        """Models that others hold in memory: unloaded where the file allows it and a server is there to ask, else named.
 
         Args:
             refuse: raise for a model in GPU memory that stays there; in mid-campaign it is named only.
@@ -145,7 +145,7 @@ class Session:
         on_gpu = [one for one in found if one.on_gpu]
         if on_gpu and refuse and self.engine.name != "pocket":
             raise _in_the_way(on_gpu, asked=self.experiment.engine.unload_others)
-        names = frozenset(one.named() for one in found)
+        names = frozenset([*(one.named() for one in found), *orphans()])
         if names and names != self._told:
             notes.incident("others_in_memory", ", ".join(sorted(names)), "note")
         self._told = names

@@ -1,8 +1,8 @@
 """Models that others hold in memory beside the engine that is measured: the user's own Ollama, as a rule.
 
 A model in GPU memory takes room from the one that is measured and draws power of its own; on the CPU it costs memory
-only. They are found by asking the servers at the usual addresses of this machine, and by the driver's list of
-processes.
+only. They are found by asking the servers at the usual addresses of this machine, by the driver's list of
+processes, and by looking for runners whose server is gone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collector.ollama_client import DEFAULT_HOST, OllamaClient, base_url
 from collector.ollama_wire import same_model
 from collector.telemetry.state import foreign_gpu_pids
 
-__all__ = ["Resident", "gpu_strangers", "residents", "unload_residents"]
+__all__ = ["Resident", "gpu_strangers", "orphans", "residents", "unload_residents"]
 
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 _UNLOAD_S: Final = 60.0
@@ -105,6 +105,31 @@ def unload_residents(found: Sequence[Resident], timeout_s: float = _UNLOAD_S) ->
 def gpu_strangers(engine: Engine | None) -> list[str]:
     """Other processes that compute on a GPU, by name and number; empty without a GPU that NVML shows."""
     return [_named(pid) for pid in foreign_gpu_pids(engine.pids() if engine else [])]
+
+
+def orphans() -> list[str]:
+    """Runners of an Ollama whose server was killed, by name and number; ours are ended by their engine and not here.
+
+    Nobody lists their models any more; they hold memory, and compute on where they were answering.
+    """
+    found = []
+    for process in psutil.process_iter():
+        try:
+            # Ollama's blobs have such names, so that a llama-server of somebody's own is not meant
+            if "llama" in process.name().lower() and _runs_blob(process.cmdline()) and not _has_server(process):
+                found.append(_named(process.pid))
+        except psutil.Error:
+            continue  # gone, or another user's
+    return found
+
+
+def _runs_blob(words: list[str]) -> bool:
+    return any("sha256-" in word and "blobs" in word for word in words)
+
+
+def _has_server(process: psutil.Process) -> bool:
+    parent = process.parent()
+    return parent is not None and "ollama" in parent.name().lower()
 
 
 def _named(pid: int) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from collector import disk
@@ -58,6 +59,7 @@ def users() -> Iterator[ScriptedServer]:
 def _own_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody at the usual addresses; state in the test's own folder."""
     monkeypatch.setattr(others, "DEFAULT_HOST", "127.0.0.1:9")
+    monkeypatch.setattr("collector.session.orphans", list)
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
     for name in ("XDG_STATE_HOME", "LOCALAPPDATA", "HOME"):
         monkeypatch.setenv(name, str(tmp_path / "state"))
@@ -154,6 +156,41 @@ def test_other_models_of_a_server_that_we_attach_to_count_too(session: Callable[
     server.routes["/api/ps"] = _loaded({"name": "a:1b", "size_vram": 1}, {"name": "b:1b", "size": GB, "size_vram": GB})
     with pytest.raises(EngineError, match="b:1b"):
         run.clear_others()
+
+
+class _Process:
+    """A process as psutil shows it; without a command line it is another user's."""
+
+    def __init__(self, pid: int, name: str, words: list[str] | None, parent: _Process | None = None) -> None:
+        self.pid, self._name, self._words, self._parent = pid, name, words, parent
+
+    def name(self) -> str:
+        return self._name
+
+    def cmdline(self) -> list[str]:
+        if self._words is None:
+            raise psutil.AccessDenied(self.pid)
+        return self._words
+
+    def parent(self) -> _Process | None:
+        return self._parent
+
+
+def test_a_runner_whose_server_was_killed_is_named(session: Callable[..., Session], monkeypatch: pytest.MonkeyPatch) -> None:
+    blob = ["llama-server", "--model", "/home/u/.ollama/models/blobs/sha256-abc"]
+    init, serve = _Process(1, "systemd", None), _Process(10, "ollama", ["ollama", "serve"])
+    running = [
+        init, serve, _Process(2**22 + 1, "llama-server", blob, init), _Process(2**22 + 2, "llama-server", blob, serve),
+        _Process(2**22 + 3, "llama-server", ["llama-server", "-m", "mine.gguf"], init), _Process(2**22 + 4, "llama-server", None),
+        _Process(2**22 + 5, "ollama", ["ollama", "runner", *blob[1:]], None),
+    ]  # fmt: skip
+    monkeypatch.setattr(others.psutil, "process_iter", lambda: iter(running))
+    monkeypatch.setattr("collector.session.orphans", others.orphans)
+    run = session()
+    run.clear_others()
+    run.clear_others(refuse=False)
+    told = [(i.name, i.kind, i.detail) for i in run.engine.notes.take()[0]]
+    assert told == [("others_in_memory", "note", f"PID {2**22 + 1}, PID {2**22 + 5}")]
 
 
 def test_a_night_that_does_not_fit_the_disk_is_refused(

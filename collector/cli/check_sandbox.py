@@ -8,7 +8,7 @@ import json
 from rich.console import Console
 
 from collector.i18n import current, t
-from collector.quality.sandbox import Report, prove
+from collector.quality.sandbox import Report, cure, prove
 
 __all__ = ["register"]
 
@@ -48,7 +48,6 @@ def _show(reports: list[Report], used: str | None) -> None:
         console.print(t(f"Generated code runs in {used} ({count} attempts, none escaped from it).",
                         f"生成的代码在 {used} 中运行（共 {count} 项尝试，均未从中逃逸）。"))  # fmt: skip
     else:
-        console.print(t("No generated code is run; code answers stay unscored (no_sandbox). On Linux, install bubblewrap "
-                        "(sudo apt install bubblewrap).",
-                        "不运行生成的代码，代码回答不评分（no_sandbox）。在 Linux 上请安装 bubblewrap"
-                        "（sudo apt install bubblewrap）。"))  # fmt: skip
+        en, zh = cure()
+        console.print(t(f"No generated code is run; code answers stay unscored (no_sandbox). To change that, {en}.",
+                        f"不运行生成的代码，代码回答不评分（no_sandbox）。{zh}即可解决。"), markup=False)  # fmt: skip

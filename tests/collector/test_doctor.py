@@ -1,5 +1,6 @@
 """What the doctor says of sensors and calibrations."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from collector import doctor, i18n
 from collector.calibration import Device, Fit, save
 from collector.experiment import parse_experiment
 from collector.fingerprint import Fingerprint
+from collector.quality.sandbox import Report
 from collector.telemetry.nvml import GpuInfo
 from collector.telemetry.reasons import why
 from collector.telemetry.types import Capability
@@ -62,3 +64,19 @@ def test_calibrations_are_shown_and_given_to_the_sensors(store: Store, monkeypat
     assert given
     assert set(given[0]) == {"nvml"}  # type: ignore[call-overload]
     assert doctor._calibration(Store(store.path.with_name("none.duckdb"))) == {}
+
+
+@pytest.mark.parametrize(("platform", "word"), [("linux", "bubblewrap"), ("darwin", "docker pull"), ("win32", "docker pull")])
+def test_without_a_sandbox_every_way_is_named_with_the_cure(
+    monkeypatch: pytest.MonkeyPatch, platform: str, word: str
+) -> None:
+    reports = [Report("namespaces", ("needs Linux", "需要 Linux"), (), 0.0), Report("container", ("podman is down", "停了"), (), 0.0)]
+    monkeypatch.setattr(doctor, "available", lambda: None)
+    monkeypatch.setattr(doctor, "prove", lambda: reports)
+    monkeypatch.setattr(sys, "platform", platform)
+    for language, said in (("en", "container: podman is down"), ("zh", "container: 停了")):
+        monkeypatch.setattr(i18n, "_language", language)
+        *ways, last = doctor._sandbox()
+        assert [check.text for check in ways][1] == said
+        assert word in (last.cure or "")
+        assert "no_sandbox" in last.text

@@ -8,6 +8,7 @@ one that holds is used, and without one both raise :class:`collector.errors.NoSa
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import Sequence
 from functools import cache
 
@@ -15,11 +16,12 @@ from collector.errors import NoSandbox
 from collector.quality.sandbox.backends import BACKENDS, Backend
 from collector.quality.sandbox.battery import Finding, Report, examine
 from collector.quality.sandbox.cases import Case, CaseOutcome, CasesResult, call_cases
+from collector.quality.sandbox.container import image
 from collector.quality.sandbox.supervise import SandboxResult, Status, limits_of, supervise
 
 __all__ = [
-    "Case", "CaseOutcome", "CasesResult", "Finding", "Report", "SandboxResult", "Status", "available", "prove",
-    "run", "run_cases",
+    "Case", "CaseOutcome", "CasesResult", "Finding", "Report", "SandboxResult", "Status", "available", "cure",
+    "prove", "run", "run_cases",
 ]  # fmt: skip
 
 
@@ -71,6 +73,19 @@ def available() -> Report | None:
     return next((report for backend in BACKENDS if (report := _report(backend)).holds), None)
 
 
+def cure() -> tuple[str, str]:
+    """How a machine like this gets a sandbox: one clause (English, Chinese)."""
+    if sys.platform == "linux":
+        return (
+            "install bubblewrap (sudo apt install bubblewrap) or Podman or Docker",
+            "请安装 bubblewrap（sudo apt install bubblewrap），或安装 Podman、Docker",
+        )
+    return (
+        f"install and start Docker Desktop or Podman and get the image (docker pull {image()})",
+        f"请安装并启动 Docker Desktop 或 Podman，并获取镜像（docker pull {image()}）",
+    )
+
+
 @cache
 def _report(backend: Backend) -> Report:
     return examine(backend)
@@ -81,11 +96,10 @@ def _trusted() -> Backend:
         if _report(backend).holds:
             return backend
     why = [report for backend in BACKENDS if not (report := _report(backend)).holds]
+    en, zh = cure()
     raise NoSandbox(
-        "No sandbox holds on this machine (" + "; ".join(f"{r.backend}: {r.summary_en}" for r in why) + "); on Linux "
-        "install bubblewrap and run python -m collector check-sandbox.",
-        "本机没有可靠的沙箱（"
-        + "；".join(f"{r.backend}：{r.summary_zh}" for r in why)
-        + "）；在 Linux 上请安装 bubblewrap，"
+        "No sandbox holds on this machine (" + "; ".join(f"{r.backend}: {r.summary_en}" for r in why) + f"); {en}, "
+        "then run python -m collector check-sandbox.",
+        "本机没有可靠的沙箱（" + "；".join(f"{r.backend}：{r.summary_zh}" for r in why) + f"）；{zh}，"
         "再运行 python -m collector check-sandbox。",
-    )
+    )  # fmt: skip

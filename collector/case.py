@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,6 +31,7 @@ __all__ = ["CaseReport", "CaseTools", "record_event", "run_case"]
 _WARMUP_CV: Final = 0.05
 _WARMUP_TOKENS: Final = 32
 _HEARTBEAT_S: Final = 10.0
+_AGAIN: Final = 2
 _THERMAL: Final = {"throttled", "temperature_drift"}
 
 
@@ -225,6 +226,7 @@ class _Case:
             KeyboardInterrupt: after the aborted attempt was stored.
         """
         last_attempt = {cell.repeat: before + self.protocol.attempts for cell, before in group}
+        spoilt: Counter[int] = Counter()
         queue = deque(group)
         while queue and not self.tools.breaker.parked(self.case.model_key):
             if out_of_time():
@@ -234,7 +236,10 @@ class _Case:
                 self.begin(queue[0][0])
             first = False
             answers = self.close_round(self.ask_round(queue))
-            redo = [one for one, answer in answers if remeasure(answer) and one.attempt < last_attempt[one.cell.repeat]]
+            # a fault may be tried as often as the file says, an answer that a flag leaves out is measured again at most twice
+            spoilt.update(one.cell.repeat for one, answer in answers if answer.fault is None and remeasure(answer))
+            redo = [one for one, answer in answers if remeasure(answer) and one.attempt < last_attempt[one.cell.repeat]
+                    and (answer.fault or spoilt[one.cell.repeat] <= _AGAIN)]  # fmt: skip
             self._store(answers, redo)
             self._settle(answers, redo)
             queue.extend((one.cell, one.attempt) for one in redo)

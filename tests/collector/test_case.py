@@ -258,6 +258,17 @@ def test_what_spoils_an_answer_is_flagged_by_name(desk: Desk, flag: str, monkeyp
     assert desk.valid() == (0 if left_out else 1)
 
 
+def test_more_attempts_are_for_faults_and_not_for_flags(desk: Desk) -> None:
+    desk.sampler.alive = False
+    desk.sampler.restart = lambda: []  # type: ignore[method-assign]
+    desk.run(trial(repeats=1, protocol={"attempts": 5}), items=1)
+    assert [run["attempt"] for run in desk.runs()] == [1, 2, 3]
+    desk.sampler.alive = True
+    desk.client.faults = lambda n: "error_line" if n else None
+    desk.run(trial(repeats=1, protocol={"attempts": 5}), items=1)
+    assert [run["attempt"] for run in desk.runs()[3:]] == [1, 2, 3, 4, 5]
+
+
 @pytest.mark.parametrize(
     ("flag", "after"),
     [("clock_jump", {"wall_offset_s": 1005.0}), ("swap", {"swapped_bytes": 4096}), ("battery", {"on_battery": True})],

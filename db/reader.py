@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "answers_for_rating", "campaign", "campaigns", "configurations", "events", "progress", "rating_history",
+    "answers_for_rating", "campaign", "campaigns", "configurations", "events", "progress", "quality_stacks", "rating_history",
     "ratings", "run", "runs", "samples", "scores", "sensors",
 ]  # fmt: skip
 
@@ -187,6 +187,30 @@ SELECT v.run_id, v.campaign, p.started_at AS campaign_started_at, p.suite_versio
     v.quality_reason, v.quality_checkpoint, v.scorer_version, v.status, v.flags
 FROM v_runs v LEFT JOIN campaigns p ON p.campaign_id = v.campaign
 ORDER BY v.started_at, v.run_id
+""")
+
+
+def quality_stacks(store: Store) -> pd.DataFrame:
+    """Means of the parts of quality: ``cohort task configuration judged_by answers part value weight``.
+
+    Answers of a configuration are put together where the same parts judged them (``judged_by``, their names); ``value`` and
+    ``weight`` are means over these ``answers``. Failed answers have one row without a part. Only answers that count, of the
+    configuration's newest campaign in the cohort and task, by the newest scorer version there; code has no parts.
+    """
+    return store.query("""
+WITH found AS (
+    SELECT v.cohort, v.task, v.configuration, q.detail, coalesce(json_keys(q.detail, '$.parts'), []) AS names
+    FROM v_runs_valid v JOIN qualities q USING (run_id) JOIN campaigns p ON p.campaign_id = v.campaign
+    WHERE v.quality IS NOT NULL AND v.task <> 'code'
+    QUALIFY q.scorer_version = arg_max(q.scorer_version, q.scored_at) OVER (PARTITION BY v.cohort, v.task)
+        AND v.campaign = arg_max(v.campaign, p.started_at) OVER (PARTITION BY v.cohort, v.task, v.configuration)),
+parted AS (
+    SELECT * EXCLUDE (names), array_to_string(names, ',') AS judged_by,
+        unnest(CASE WHEN len(names) = 0 THEN [NULL] ELSE names END) AS part
+    FROM found)
+SELECT cohort, task, configuration, judged_by, count(*) AS answers, part,
+    avg(CAST(detail->'parts'->>part AS DOUBLE)) AS value, avg(CAST(detail->'weights'->>part AS DOUBLE)) AS weight
+FROM parted GROUP BY ALL ORDER BY cohort, task, configuration, judged_by, part
 """)
 
 

@@ -121,6 +121,35 @@ def quality_weights(shot: Snapshot) -> None:
     st.caption(t("method.quality_caption", version=versions))
 
 
+def stability(shot: Snapshot) -> None:
+    """What the order of configurations by quality owes to those weights."""
+    found = shot.frame("stability")
+    if found.empty:
+        return
+    st.subheader(t("method.stability_title"))
+    st.caption(t("method.stability_caption", spread=i18n.percent(rating.SPREAD), draws=i18n.count(rating.WEIGHT_DRAWS)))
+    several = found["cohort"].nunique() > 1
+    view = pd.DataFrame({
+        **({"cohort": found["cohort"]} if several else {}), "task": [code_text("task", task) for task in found["task"]],
+        "order": [" > ".join(_names(order)) for order in found["order"]],
+        "same_order": found["same_order"] * 100, "same_best": found["same_best"] * 100, "tau": found["tau"],
+        "pair": [" ↔ ".join(_names(pair)) or i18n.MISSING for pair in found["pair"]],
+    })  # fmt: skip
+    c = st.column_config
+    st.dataframe(view, hide_index=True, key="stability", alt=t("method.stability_title"), column_config={
+        "cohort": t("filter.cohort"), "task": c.TextColumn(t("col.task"), pinned=True), "order": t("method.stability_order"),
+        "same_order": c.NumberColumn(t("method.same_order"), format="%.0f"),
+        "same_best": c.NumberColumn(t("method.same_best"), format="%.0f"),
+        "tau": c.NumberColumn("Kendall τ", format="%.2f"), "pair": t("method.stability_pair"),
+    })  # fmt: skip
+
+
+def _names(configurations: list[str]) -> list[str]:
+    """Configurations by what stands before their number, where that tells them apart."""
+    short = [name.partition("#")[0] for name in configurations]
+    return short if len(set(short)) == len(short) else configurations
+
+
 def protocol(shot: Snapshot) -> None:
     """How the newest campaign measured, as its experiment file says it."""
     plans = shot.frame("plans")
@@ -174,6 +203,7 @@ with right:
 scheme_card(scheme, stored)
 if shot:
     quality_weights(shot)
+    stability(shot)
     protocol(shot)
 flags()
 if shot:

@@ -22,14 +22,16 @@ from rating.rate import DRAWS, SEED, Wins, rate, wins
 from rating.reasons import Reason
 from rating.rescale import RESCALE_SHARE, BestClass, best_class_shares, needs_rescale
 from rating.scheme import Basket, Member, Scheme, default_scheme, scheme_from_json
+from rating.stability import SPREAD, WEIGHT_DRAWS, Stability, Stack, order_stability, stability_by
 
 __all__ = [
-    "COLUMNS", "DRAWS", "EEI_BOUNDS", "FACTORS", "LETTERS", "QUALITY_BOUNDS", "RESCALE_SHARE", "SEED",
+    "COLUMNS", "DRAWS", "EEI_BOUNDS", "FACTORS", "LETTERS", "QUALITY_BOUNDS", "RESCALE_SHARE", "SEED", "SPREAD",
+    "WEIGHT_DRAWS",
     "Advice", "Basket", "BasketMissing", "BestClass", "Comparison", "Condition", "Configuration", "Effect", "Excluded",
     "FileRefused", "Group", "Measurements", "Member", "Option", "PassAtK", "Rating", "RatingError", "Reason", "Residency",
-    "Resources", "Scheme", "SchemeError", "Selected", "SizeTrend", "Trend", "Wins", "Wish",
+    "Resources", "Scheme", "SchemeError", "Selected", "SizeTrend", "Stability", "Stack", "Trend", "Wins", "Wish",
     "advise", "best_class_shares", "campaign_changes", "class_of", "co2e_g_per_1000", "columns_of", "compare",
     "cost_per_1000", "csv_bytes", "current", "default_scheme", "factor_effects", "keep_loaded", "measurements_of",
-    "needs_rescale", "pareto_front", "pass_at_k", "pass_at_k_by", "probability_better", "quality_class_of", "rank_ranges", "rate",
-    "saving_to_next_class", "scheme_from_json", "size_trend", "size_trends", "wins",
+    "needs_rescale", "order_stability", "pareto_front", "pass_at_k", "pass_at_k_by", "probability_better", "quality_class_of", "rank_ranges", "rate",
+    "saving_to_next_class", "scheme_from_json", "size_trend", "size_trends", "stability_by", "wins",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""``python -m rating table`` rates what the store holds, ``python -m rating grade FILE`` anyone's measurements."""
+"""``python -m rating``: ``table`` rates a store, ``grade FILE`` anyone's measurements, ``stability`` varies quality's weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from io import TextIOWrapper
 from pathlib import Path
@@ -25,7 +25,8 @@ from rating.history import current, from_stored, new_rows
 from rating.model import Rating
 from rating.rate import DRAWS, SEED, rate_with_schemes
 from rating.scheme import Scheme, default_scheme, scheme_from_json, with_basket
-from rating.show import json_text, print_table
+from rating.show import json_text, print_stability, print_table
+from rating.stability import SPREAD, WEIGHT_DRAWS, stability_by
 
 _SILENT: Final = timedelta(hours=1)
 """A campaign that says it runs and gave no sign for so long has ended."""
@@ -36,6 +37,7 @@ _GRADE_HELP: Final = (
 _TABLE_HELP: Final = (
     "Computes the ratings, stores what changed and prints them; a store that cannot be written is only read."
 )
+_STABILITY_HELP: Final = "Draws every weight of the quality's parts anew and tells how often configurations keep their order by mean quality."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,9 +71,15 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--scheme", metavar="NAME", help="only ratings under this scheme")
     table.add_argument("--task", metavar="T", help="only ratings of this task")
     table.set_defaults(run=_table)
-    for command in (grade, table):
+    stability = commands.add_parser(
+        "stability", help="the order by quality under other weights", description=_STABILITY_HELP
+    )
+    stability.add_argument("--db", type=Path, metavar="PATH", help="database; default ENERGY_RATING_DB, else data/")
+    stability.set_defaults(run=_stability)
+    for command in (grade, table, stability):
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
-        command.add_argument("--csv", type=Path, metavar="OUT", help="also write the table as CSV")
+        if command is not stability:
+            command.add_argument("--csv", type=Path, metavar="OUT", help="also write the table as CSV")
         command.add_argument("--lang", choices=("en", "zh"), help="language of messages; default from the locale")
     return parser
 
@@ -100,6 +108,19 @@ def _table(options: argparse.Namespace, language: str) -> int:
         rows = current(rows) if options.scheme is None else [row for row in rows if row["scheme"] in schemes]
         tables[name] = [row for row in rows if options.task in (None, row["task"])]
     _publish(tables, options, language)
+    return 0
+
+
+def _stability(options: argparse.Namespace, language: str) -> int:
+    stacks = reader.quality_stacks(db.Store(db.store_path(options.db)))
+    found = stability_by(stacks.astype(object).where(stacks.notna(), None).itertuples(index=False, name=None))
+    if options.json:
+        drawn = {"draws": WEIGHT_DRAWS, "spread": SPREAD}
+        print(
+            json_text([{"cohort": cohort, "task": task} | drawn | asdict(one) for (cohort, task), one in found.items()])
+        )
+    else:
+        print_stability(found, language)
     return 0
 
 

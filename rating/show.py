@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from rating.scheme import OVERALL
+from rating.stability import SPREAD, WEIGHT_DRAWS, Stability
 
-__all__ = ["json_text", "print_table"]
+__all__ = ["json_text", "print_stability", "print_table"]
 
 _COLOURS: Final = dict(
     zip("ABCDEFG", ("green4", "green3", "chartreuse3", "yellow3", "orange1", "dark_orange3", "red3"), strict=True)
@@ -53,6 +54,43 @@ def print_table(rows: Sequence[Mapping[str, Any]], language: str, console: Conso
                 table.add_row(*_cells(row, language))
         console.print(table)
         _print_reasons(console, of_cohort)
+
+
+def print_stability(found: Mapping[tuple[str, str], Stability], language: str) -> None:
+    """Per cohort and task the order of the configurations, and how often it holds under other weights."""
+    chinese = language == "zh"
+    if not found:
+        print(
+            "还没有任何任务具备两个配置的已评分回答。"
+            if chinese
+            else "No task has scored answers of two configurations yet."
+        )
+    for (cohort, task), stability in found.items():
+        where = f"{task}（{cohort}）：" if chinese else f"{task} ({cohort}): "
+        print(where + " > ".join(stability.order))
+        print("    " + (_stability_zh(stability) if chinese else _stability_en(stability)))
+
+
+def _stability_en(found: Stability) -> str:
+    drawn = f"weights drawn within ±{SPREAD:.0%}, {WEIGHT_DRAWS} times: "
+    if found.worst_pair is None:
+        return f"{drawn}the order is always the same"
+    first, second, share = found.worst_pair
+    return (
+        f"{drawn}same order in {found.same_order:.0%}, same best in {found.same_best:.0%}, Kendall tau {found.tau:.2f}; "
+        f"{first} and {second} change places in {share:.0%}"
+    )
+
+
+def _stability_zh(found: Stability) -> str:
+    drawn = f"权重在 ±{SPREAD:.0%} 内抽取 {WEIGHT_DRAWS} 次："
+    if found.worst_pair is None:
+        return f"{drawn}次序始终不变"
+    first, second, share = found.worst_pair
+    return (
+        f"{drawn}次序不变占 {found.same_order:.0%}，第一名不变占 {found.same_best:.0%}，Kendall tau {found.tau:.2f}；"
+        f"{first} 与 {second} 互换占 {share:.0%}"
+    )
 
 
 def _place(row: Mapping[str, Any]) -> tuple[object, ...]:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collector.cli.common import add_db, open_store
 from collector.errors import ScorerError, UsageError
-from collector.i18n import t
+from collector.i18n import current, t
 
 if TYPE_CHECKING:
     from collector.quality.directions import Pair, Scored, Subject
     from collector.quality.metric_check import MetricCheck
-    from db import Store
 
 __all__ = ["register"]
+
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -136,39 +140,7 @@ def _figure(value: float | None) -> str:
 
 
 def _stability(options: argparse.Namespace) -> int:
-    from collector.quality.composite import WEIGHTS
-    from collector.quality.stability import DRAWS, SPREAD, order_stability
-
-    rows: list[dict[str, Any]] = []
-    for (cohort, task), answers in _measured(open_store(options)).items():
-        found = order_stability(answers, WEIGHTS.get(task, {}))
-        if found is not None:
-            rows.append({"cohort": cohort, "task": task, "draws": DRAWS, "spread": SPREAD} | asdict(found))
-    if options.json:
-        print(json.dumps(rows, ensure_ascii=False, indent=2))
-        return 0
-    if not rows:
-        print(t("No task has scored answers of two configurations yet.", "还没有任何任务具备两个配置的已评分回答。"))
-    for row in rows:
-        first, second, share = row["worst_pair"]
-        order = " > ".join(row["order"])
-        print(t(f"{row['task']} ({row['cohort']}): {order}", f"{row['task']}（{row['cohort']}）：{order}"))
-        print(t(f"    weights drawn within ±{SPREAD:.0%}, {DRAWS} times: same order in {row['same_order']:.0%}, same best in "
-                f"{row['same_best']:.0%}, Kendall tau {row['tau']:.2f}; {first} and {second} change places in {share:.0%}",
-                f"    权重在 ±{SPREAD:.0%} 内抽取 {DRAWS} 次：次序不变占 {row['same_order']:.0%}，第一名不变占 "
-                f"{row['same_best']:.0%}，Kendall tau {row['tau']:.2f}；{first} 与 {second} 互换占 {share:.0%}"))  # fmt: skip
-    return 0
-
-
-def _measured(store: Store) -> dict[tuple[str, str], dict[str, list[dict[str, float]]]]:
-    """Per cohort and task the parts of every valid answer of each configuration; none for a failed answer."""
-    frame = store.query("""
-        SELECT v.cohort, v.task, v.configuration, v.quality, CAST(q.detail AS VARCHAR) AS detail
-        FROM v_runs_valid v JOIN qualities q USING (run_id)
-        WHERE v.quality IS NOT NULL AND v.task <> 'code' ORDER BY v.cohort, v.task, v.run_id
-    """)
-    found: dict[tuple[str, str], dict[str, list[dict[str, float]]]] = {}
-    for cohort, task, configuration, _, detail in frame.itertuples(index=False):
-        parts = json.loads(detail).get("parts", {}) if isinstance(detail, str) else {}
-        found.setdefault((cohort, task), {}).setdefault(configuration, []).append(parts)
-    return found
+    store = open_store(options)
+    words = ["stability", "--db", str(store.path.resolve()), "--lang", current(), *(["--json"] if options.json else [])]
+    sys.stdout.flush()
+    return subprocess.run([sys.executable, "-m", "rating", *words], cwd=_ROOT, check=False).returncode

@@ -1,13 +1,13 @@
-"""Questions of the page about tasks: how much answers differ from repeat to repeat, and pass@k of code."""
+"""Questions about tasks: how answers differ from repeat to repeat, pass@k of code, what quality is made of and owes to it."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 import rating
-from db import Store
+from db import Store, reader
 
-__all__ = ["diversity", "pass_at", "quality_parts"]
+__all__ = ["diversity", "pass_at", "quality_parts", "stability"]
 
 _KS = (1, 3, 5, 10)
 
@@ -62,3 +62,22 @@ WITH found AS (
 SELECT task, scorer_version, detail FROM found WHERE parts > 0
 QUALIFY row_number() OVER (PARTITION BY task ORDER BY scored_at DESC, parts DESC) = 1 ORDER BY task
 """)
+
+
+def stability(store: Store) -> pd.DataFrame:
+    """What the order by quality owes to the weights (``rating.Stability``), by cohort and task.
+
+    Columns ``cohort task order same_order same_best tau pair swapped``; ``order`` and ``pair`` are lists of configurations,
+    ``swapped`` is how often the pair changes places.
+    """
+    stacks = reader.quality_stacks(store)
+    found = rating.stability_by(stacks.astype(object).where(stacks.notna(), None).itertuples(index=False, name=None))
+    rows = [
+        (cohort, task, list(one.order), one.same_order, one.same_best, one.tau, *_pair(one))
+        for (cohort, task), one in found.items()
+    ]
+    return pd.DataFrame(rows, columns=["cohort", "task", "order", "same_order", "same_best", "tau", "pair", "swapped"])
+
+
+def _pair(found: rating.Stability) -> tuple[list[str], float]:
+    return ([], 0.0) if found.worst_pair is None else (list(found.worst_pair[:2]), found.worst_pair[2])

@@ -182,6 +182,24 @@ def test_method_survives_a_scheme_that_it_cannot_read(own: Store, app: Open) -> 
     assert EN["method.scheme_unknown"].format(name="sample-1") in everything(at)
 
 
+def test_method_tells_what_the_order_owes_to_the_weights(own: Store, app: Open) -> None:
+    at = app(own.path, "method.py")
+    assert EN["method.stability_title"] not in everything(at), "nothing to weigh"
+    with own.write() as w:
+        w.execute("""
+            UPDATE qualities SET scorer_version = 'new', detail = json_object(
+                'parts', json_object('match', quality, 'relevance', 1 - quality),
+                'weights', json_object('match', 0.75, 'relevance', 0.25))
+        """)
+    at = app(own.path, "method.py")
+    assert not at.exception
+    found = next(table.value for table in at.dataframe if "same_order" in table.value)
+    assert set(found["task"]) == {EN["task.qa"], EN["task.summary"]}, "the sample has no creative writing; code has no parts"
+    assert found["same_order"].between(0, 100).all()
+    assert (found["same_order"] < 100).any()
+    assert found["order"].str.contains(" > ").all()
+
+
 def test_method_shows_weights_and_protocol_as_they_were_stored(own: Store, app: Open) -> None:
     with own.write() as w:
         w.execute("UPDATE qualities SET detail = '{\"weights\": {\"factuality\": 0.6, \"match\": 0.4}}' WHERE run_id = 'run-00000'")

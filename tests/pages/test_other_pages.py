@@ -189,7 +189,7 @@ def test_method_tells_what_the_order_owes_to_the_weights(own: Store, app: Open) 
         w.execute("""
             UPDATE qualities SET scorer_version = 'new', detail = json_object(
                 'parts', json_object('match', quality, 'relevance', 1 - quality),
-                'weights', json_object('match', 0.75, 'relevance', 0.25))
+                'weights', json_object('match', 0.55, 'relevance', 0.45))
         """)
     at = app(own.path, "method.py")
     assert not at.exception

@@ -127,6 +127,11 @@ def calibrate(points: Sequence[Point], meter_accuracy: float = METER_ACCURACY) -
     devices = sorted(set.intersection(*(set(point.sensor_w) for point in known)), key=str) if known else []
     columns = {device: np.array([point.sensor_w[device] for point in known]) for device in devices}
     wall_w = np.array([point.wall_w for point in known], dtype=np.float64)
+    if len(known) < len(points) / 2:
+        raise SensorError(
+            f"The meter gave a reading in only {len(known)} of {len(points)} steps; does it still answer, and is its clock right?",
+            f"{len(points)} 级负载中只有 {len(known)} 级有电表读数；电表是否仍在应答，其时钟是否正确？",
+        )
     moved = [device for device in devices if float(np.ptp(columns[device])) >= _MIN_SPAN_W]
     if not moved or float(np.ptp(wall_w)) < _MIN_SPAN_W:
         raise SensorError(

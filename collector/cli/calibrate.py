@@ -26,6 +26,7 @@ from db import Store
 __all__ = ["register"]
 
 _STEP_S, _SETTLE_S = 20.0, 5.0
+_HISTORY_S = 8 * 3600.0  # the first step is looked at when the last one is over
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -68,7 +69,7 @@ def _calibrate(options: argparse.Namespace) -> int:
 
 def _live(options: argparse.Namespace, store: Store) -> int:
     fingerprint = machine_fingerprint()
-    with measuring_alone(), Sampler(meter=options.meter) as sampler:
+    with measuring_alone(), Sampler(meter=options.meter, history_s=_HISTORY_S) as sampler:
         found = devices(sampler.capabilities, [gpu.uuid for gpu in fingerprint.gpus])
         _check_ready(sampler, found, options.meter)
         count = len(plan(len(found)))
@@ -112,6 +113,9 @@ def _finish(options: argparse.Namespace, store: Store, machine_id: str, meter: s
                          "--meter-on-device 只适用于单个器件，但随负载变化的不止一个。")  # fmt: skip
     for device, found in fits.items():
         print(_sentence(device, found))
+    if silent := [point.label for point in points if point.wall_w is None]:
+        print(t(f"The meter gave no reading in {len(silent)} of {len(points)} steps: {', '.join(silent)}.",
+                f"{len(points)} 级负载中有 {len(silent)} 级没有电表读数：{'、'.join(silent)}。"))  # fmt: skip
     if options.dry_run:
         return 0
     store.ensure()

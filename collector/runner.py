@@ -45,6 +45,7 @@ class CampaignReport:
         status: ``finished``, ``stopped`` (time limit or user) or ``already_finished``.
         answered: attempts that gave an answer in this call; likewise failed for cells without one.
         left: cells not measured yet.
+        broken_off: cases that ended early because the engine did not come back.
         problems: one sentence each for the person, in both languages (db/texts.py).
         scored: what the last scoring said: figures, what is missing and the command that gets it.
     """
@@ -54,6 +55,7 @@ class CampaignReport:
     answered: int = 0
     failed: int = 0
     left: int = 0
+    broken_off: int = 0
     problems: list[str] = field(default_factory=list)
     scored: str = ""
 
@@ -183,14 +185,22 @@ def _measure_cases(night: _Night, work: _Work) -> None:
         if outcome.stopped == "faults":
             _park(night, case, cells, outcome)
         lost = lost + 1 if outcome.stopped == "engine" else 0
+        if lost:
+            _broken_off(night, case)
         if lost == _LOST:
-            night.trouble(both("the engine does not come back; what is left is measured by the next call",
-                               "引擎无法恢复；剩余部分将在下次运行时测量"))  # fmt: skip
             return
         if run.experiment.quality.when == "case":
             _score(night)
         if number + 1 < len(work) and night.ratings.due():  # the last case is rated when the campaign is closed
             _told(night, "rating", night.ratings.timed(lambda: rate(run.store)))
+
+
+def _broken_off(night: _Night, case: Case) -> None:
+    """Told at once: a night that ends with cells left has to say why."""
+    night.report.broken_off += 1
+    name = f"{case.model.tag} · {case.task} · {case.load}"
+    night.trouble(both(f"{name}: the engine does not come back; what is left is measured by the next call",
+                       f"{name}：引擎无法恢复；剩余部分将在下次运行时测量"))  # fmt: skip
 
 
 def _park(night: _Night, case: Case, cells: list[tuple[Cell, int]], outcome: CaseReport) -> None:

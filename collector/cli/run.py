@@ -53,7 +53,7 @@ def print_report(report: CampaignReport, store: Store) -> int:
     if report.left and report.status != "finished":
         print(t("Run the same command again to go on.", "再次运行同一命令即可继续。"))
     print(t(f"Ratings: python -m rating table --db {store.path}", f"评级：python -m rating table --db {store.path}"))
-    return 1 if report.failed else 0
+    return 1 if report.failed or report.broken_off else 0
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from collector import plan, runner, session
+from collector.cli.run import print_report
 from collector.engines.notes import Notes
 from collector.errors import EngineError, ExperimentError
 from collector.processes import Ended
@@ -230,7 +231,9 @@ def test_an_engine_that_stays_away_stops_the_call_and_the_next_one_goes_on(site:
     report = site.run(loads="short medium")
     assert (report.status, report.answered, report.left) == ("stopped", 1, 3)
     assert site.events().count("engine_not_ready") == 6, "three tries for each of two cases"
-    assert "does not come back" in report.problems[0]
+    assert report.broken_off == 2
+    assert all("qa · " in problem and "does not come back" in problem for problem in report.problems)
+    assert print_report(report, site.store) == 1, "a night that ended early is no success"
     site.engine.failures = []
     again = site.run(loads="short medium")
     assert (again.status, again.answered, again.campaign_id) == ("finished", 3, report.campaign_id)

@@ -11,11 +11,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from collector.quality.language import Prose
+from collector.quality.refusal import refuses
 from collector.quality.text import tokens
 
-__all__ = ["GATES", "VERSION", "Answer", "detected_language", "failed_gates"]
+__all__ = ["GATES", "VERSION", "Answer", "failed_gates"]
 
-VERSION = 1
+VERSION = 2
+"""Part of the scorer version: raise it when the same answer could fail another gate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,35 +38,26 @@ class Answer:
     task: str
 
 
+# Signs shown as pictures (keycaps, a circled 祝), some of which are letters or digits without their mark.
+_EMOJI = re.compile(r".\ufe0f\u20e3?|[0-9#*]\u20e3")
+
+
 def _empty(answer: Answer) -> bool:
     """No letter, digit or character: nothing, blanks, punctuation or emoji only."""
-    return not tokens(answer.text)
+    plain = _EMOJI.sub("", answer.text)
+    return not any(map(str.isalnum, plain)) or not tokens(plain)
 
 
 def _cut_off(answer: Answer) -> bool:
     return answer.done_reason == "length"
 
 
-# A refusal stands at the beginning and is about the speaker; the same words later belong to the subject.
-_REFUSALS = re.compile(
-    r"(?:i['’]?m|i am|we['’]?re|my apologies|i apologi[sz]e|sorry)[^.!?\n]{0,40}?"
-    r"\b(?:can(?:no|['’])?t|unable to|not able to|won['’]?t)\b"
-    r"|\b(?:i|we) (?:can(?:no|['’])?t|cannot|won['’]?t|am unable to|am not able to|must decline to|refuse to)"
-    r" (?:\w+ )?(?:help|assist|answer|provide|discuss|fulfil|fulfill|comply|complete|do that|do this|explain|write)"
-    r"|\bas an ai\b[^.!?\n]{0,60}\b(?:can(?:no|['’])?t|cannot|unable|not able|don['’]?t have)\b"
-    r"|(?:抱歉|对不起|很遗憾|不好意思)[^。！？\n]{0,20}(?:无法|不能|没有办法|不会|不便)"
-    r"|我(?:无法|不能|没有办法|不便|拒绝)(?:为您|为你|给您|给你|直接)?(?:回答|提供|帮助|协助|完成|解释|讨论|满足|处理|执行)"
-    r"|作为(?:一个|一名)?(?:人工智能|AI|ai|语言模型|大模型|大语言模型|助手)[^。！？\n]{0,30}(?:无法|不能|没有能力)"
-)
-_REFUSAL_AT_CHARACTERS = 80
-
-
 def _refused(answer: Answer) -> bool:
-    found = _REFUSALS.search(answer.text.strip().lower())
-    return found is not None and found.start() < _REFUSAL_AT_CHARACTERS
+    return refuses(answer.text, answer.task)
 
 
 _LOOP_LONGEST_UNIT, _LOOP_REPEATS, _LOOP_TOKENS = 80, 4, 24
+_STUTTER_CHARACTERS, _STUTTER_UNITS = 400, range(1, 17)
 _LOOP_GRAM, _LOOP_SHARE, _LOOP_MIN_TOKENS = 6, 0.5, 60
 
 
@@ -71,15 +65,22 @@ def _looping(answer: Answer) -> bool:
     """The end is one unit again and again, or more than half of all 6-grams were there before.
 
     The end counts from 4 repeats and 24 tokens on (a character in Chinese, else a word), the share from 60 tokens on.
-    Code repeats itself by nature, so only its end is looked at.
+    Code repeats itself by nature, so only its end is looked at. Signs without a word between them ("=====", "aaaa") count
+    from 400 of them on.
     """
     words = tokens(answer.text)
-    if _repeats_at_end(words):
+    if _repeats_at_end(words) or _stutters(answer.text.rstrip()):
         return True
     if answer.task == "code" or len(words) < _LOOP_MIN_TOKENS:
         return False
     grams = Counter(tuple(words[i : i + _LOOP_GRAM]) for i in range(len(words) - _LOOP_GRAM + 1))
     return 1 - len(grams) / grams.total() > _LOOP_SHARE
+
+
+def _stutters(text: str) -> bool:
+    """Whether the text ends in a few characters again and again."""
+    tail = text[-_STUTTER_CHARACTERS:]
+    return len(tail) == _STUTTER_CHARACTERS and any(tail[unit:] == tail[:-unit] for unit in _STUTTER_UNITS)
 
 
 def _repeats_at_end(words: list[str]) -> bool:
@@ -92,49 +93,10 @@ def _repeats_at_end(words: list[str]) -> bool:
     return False
 
 
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
-_KANA_HANGUL = re.compile(r"[\u3040-\u30ff\uac00-\ud7a3]")
-_LATIN_WORD = re.compile(r"[a-z\u00c0-\u024f]+(?:['’][a-z]+)?")
-_OTHER_SCRIPT = re.compile(r"[\u0370-\u03ff\u0400-\u052f\u0590-\u06ff\u0900-\u0e7f\u1100-\u11ff]+")
-# Words that English cannot do without and other languages in Latin letters do not have.
-_ENGLISH = frozenset(
-    re.findall(r"\w+", "the and of to is are was that it with for this from which by they be when because you not")
-)
-_ENGLISH_SHARE, _ENGLISH_MIN_WORDS = 0.04, 20
-_DOMINANT = 0.7
-
-
-def detected_language(text: str) -> str | None:
-    """``zh``, ``en``, ``other``, or None when the text is mixed or too short to tell.
-
-    By script, a Chinese character weighing as much as half a word; a longer text in Latin letters with next to none of
-    the commonest English words is ``other``, as is one with kana, Hangul, Cyrillic, Arabic and the like.
-    """
-    lowered = text.lower()
-    latin = _LATIN_WORD.findall(lowered)
-    han = len(_HAN.findall(lowered)) / 2
-    kana_hangul = len(_KANA_HANGUL.findall(lowered)) / 2
-    other = kana_hangul + len(_OTHER_SCRIPT.findall(lowered))
-    if kana_hangul > 0.1 * (han + kana_hangul) and kana_hangul > len(latin):
-        return "other"  # Japanese mixes Chinese characters with kana
-    total = len(latin) + han + other
-    if not total:
-        return None
-    if han / total >= _DOMINANT:
-        return "zh"
-    if other / total >= _DOMINANT:
-        return "other"
-    if len(latin) / total < _DOMINANT:
-        return None
-    english = sum(word in _ENGLISH for word in latin)
-    return "other" if len(latin) >= _ENGLISH_MIN_WORDS and english < _ENGLISH_SHARE * len(latin) else "en"
-
-
 def _wrong_language(answer: Answer) -> bool:
     if answer.task == "code" or answer.language not in ("zh", "en"):
         return False
-    found = detected_language(answer.text)
-    return found is not None and found != answer.language
+    return Prose.of(answer.text).speaks_another(answer.language)
 
 
 GATES: dict[str, Callable[[Answer], bool]] = {

@@ -13,7 +13,8 @@ from typing import Any
 
 from collector.quality import constraints
 from collector.quality.code import CodeVerdict
-from collector.quality.gates import Answer, detected_language, failed_gates
+from collector.quality.gates import Answer, failed_gates
+from collector.quality.language import detected_language
 from collector.quality.match import informativeness, match
 from collector.quality.text import normalised
 from collector.suite.fields import TASKS

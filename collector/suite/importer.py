@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from collector.errors import ItemError
-from collector.quality.gates import detected_language
+from collector.quality.language import detected_language
 from collector.suite.benchmarks import SHAPES
 from collector.suite.fields import TASKS
 from collector.suite.item import Item

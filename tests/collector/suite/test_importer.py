@@ -95,7 +95,7 @@ def test_mbpp(tmp_path, form: str) -> None:
         (HUMAN_EVAL | {"canonical_solution": "    return ("}, "does not define 'total'"),
         (MBPP | {"test_list": [3]}, "test_list must be a list"),
         (MBPP | {"test_list": ["assert other(1) == 1"], "challenge_test_list": []}, "no function that its code defines"),
-        (MBPP | {"text": "写 a"}, "its language cannot be told"),
+        (MBPP | {"text": "写 ab"}, "its language cannot be told"),
         (MBPP | {"text": "a\0b Write a function to find it in the text"}, "NUL"),
         ([1, 2], "is no JSON object"),
     ],

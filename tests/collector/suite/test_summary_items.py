@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from collector.quality.gates import Answer, detected_language, failed_gates
+from collector.quality.gates import Answer, failed_gates
+from collector.quality.language import detected_language
 from collector.suite import LOAD_TOKENS, SHIPPED, Item, load_file, range_problems, token_estimate
 
 ITEMS = load_file(SHIPPED / "summary.json", need_references=True)

@@ -56,6 +56,8 @@ def be_prompt(rate_hz: float = 10.0) -> str:
     granted = []
     with contextlib.suppress(psutil.Error, OSError):
         if sys.platform == "win32":
+            # waiting ends at a tick of the system's timer, which is 15.6 ms apart unless somebody asks for less
+            ctypes.WinDLL("winmm").timeBeginPeriod(1)
             psutil.Process().nice(psutil.HIGH_PRIORITY_CLASS)
         else:
             psutil.Process().nice(_NICE)

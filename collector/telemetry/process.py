@@ -12,15 +12,13 @@ from typing import Any
 import psutil
 
 from collector.telemetry.reasons import why
-from collector.telemetry.sensor import Sensor, SensorOptions
+from collector.telemetry.sensor import Sensor, SensorOptions, update_period_s
 from collector.telemetry.types import Capability, Status
 
 __all__ = ["ProcessSensor", "ProcessTree", "process_cpu_s"]
 
 # linux/posix-timers.h: the clock of another process's run time is (~pid << 3) | CPUCLOCK_SCHED
 _CPUCLOCK_SCHED = 2
-_TICK_S = 0.01
-_CLOCK_S = 1e-9
 
 
 def process_cpu_s(process: psutil.Process) -> float | None:
@@ -143,11 +141,12 @@ class ProcessSensor(Sensor):
     def probe(self) -> list[Capability]:
         """Tells which clock counts the CPU seconds."""
         own = process_cpu_s(psutil.Process())
-        if sys.platform == "linux":
-            source, period_s = "clock_gettime(CPUCLOCK_SCHED of the process)", _CLOCK_S
-        else:
-            source, period_s = "psutil.Process.cpu_times", _TICK_S
+        linux = sys.platform == "linux"
+        source = "clock_gettime(CPUCLOCK_SCHED of the process)" if linux else "psutil.Process.cpu_times"
         status: Status = "denied" if own is None else "ok"
+        # watching keeps this process busy, so that its clock moves as fast as it can be read, or ticks
+        me = psutil.Process()
+        period_s = None if own is None else update_period_s(lambda: process_cpu_s(me))
 
         def row(field: str, source: str, unit: str, period_s: float | None) -> Capability:
             found = Capability(self.name, field, source, unit, "process", None, status, update_period_s=period_s)

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from collector.telemetry.reasons import why
-from collector.telemetry.sensor import Sensor, SensorOptions
+from collector.telemetry.sensor import Sensor, SensorOptions, update_period_s
 from collector.telemetry.types import Capability, Status
 
 __all__ = ["RaplSensor", "WrappingCounter"]
 
 _FIELD = "cpu_energy_j"
 _MAX_POWER_W = 2000.0  # more than any package and its memory draw: a faster rise is a reset, not consumption
-_PROBE_S = 0.05
 
 
 @dataclass(slots=True)
@@ -120,7 +119,7 @@ class RaplSensor(Sensor):
         else:
             try:
                 values = [_read_uj(zone.path) for zone in zones]
-                period_s = self._update_period_s(zones[0])
+                period_s = update_period_s(lambda: _read_uj(zones[0].path))
                 if None in values:
                     status, code = "unsupported", "rapl_unreadable"
             except PermissionError:
@@ -131,19 +130,6 @@ class RaplSensor(Sensor):
         self._zones = zones
         self._counters = [WrappingCounter(zone.range_uj) for zone in zones]
         return [found]
-
-    @staticmethod
-    def _update_period_s(zone: _Zone) -> float | None:
-        """Median time between changes of the counter; None when it changed less than twice meanwhile."""
-        changes: list[float] = []
-        last, end = _read_uj(zone.path), time.monotonic() + _PROBE_S
-        while (now := time.monotonic()) < end:
-            value = _read_uj(zone.path)
-            if value != last:
-                last = value
-                changes.append(now)
-        steps = sorted(b - a for a, b in zip(changes, changes[1:], strict=False))
-        return steps[len(steps) // 2] if steps else None
 
     def read(self, t_ns: int) -> dict[str, Any]:
         """Joules since the sampler started; the sum restarts at zero when a counter was reset."""

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from collector.telemetry.types import Capability
 
-__all__ = ["Group", "Sensor", "SensorOptions"]
+__all__ = ["Group", "Sensor", "SensorOptions", "update_period_s"]
 
 Group = Literal["machine", "gpu"]
+_WATCHED_S = 0.05
+
+
+def update_period_s(read: Callable[[], object]) -> float | None:
+    """Median time between changes of a value that is cheap to read; None when it changed less than twice meanwhile."""
+    changes: list[float] = []
+    last, end = read(), time.monotonic() + _WATCHED_S
+    while (now := time.monotonic()) < end:
+        value = read()
+        if value != last:
+            last = value
+            changes.append(now)
+    steps = sorted(b - a for a, b in zip(changes, changes[1:], strict=False))
+    return steps[len(steps) // 2] if steps else None
 
 
 @dataclass(frozen=True, slots=True)

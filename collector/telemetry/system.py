@@ -7,7 +7,7 @@ from typing import Any
 import psutil
 
 from collector.telemetry.reasons import why
-from collector.telemetry.sensor import Sensor
+from collector.telemetry.sensor import Sensor, update_period_s
 from collector.telemetry.types import Capability
 
 __all__ = ["SystemSensor"]
@@ -34,7 +34,7 @@ class SystemSensor(Sensor):
         ]  # fmt: skip
         return [
             Capability(self.name, "cpu_percent", "psutil.cpu_percent", "%", "machine", None, "ok",
-                       update_period_s=0.01),
+                       update_period_s=update_period_s(psutil.cpu_times)),
             Capability(self.name, "memory_percent", "psutil.virtual_memory", "%", "machine", None, "ok"),
             *disk,
         ]  # fmt: skip

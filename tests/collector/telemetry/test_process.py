@@ -132,6 +132,7 @@ def test_ticks_where_there_is_no_nanosecond_clock(monkeypatch: pytest.MonkeyPatc
     value = process_cpu_s(psutil.Process(burner.process.pid))
     assert value is not None
     assert value >= used_s - 0.03
+    monkeypatch.setattr("collector.telemetry.process.update_period_s", lambda read: 0.01 if read() is not None else None)
     rows = {row.field: row for row in ProcessSensor(SensorOptions()).probe()}
-    assert rows["process_cpu_s"].update_period_s == 0.01
+    assert (rows["process_cpu_s"].update_period_s, rows["process_cpu_s"].source) == (0.01, "psutil.Process.cpu_times")
     assert "psutil" in rows["process_cpu_s"].source

@@ -39,6 +39,7 @@ Outcome = Literal["ok", "note", "fail"]
 
 _REQUIRED = ("streamlit", "duckdb", "httpx", "psutil", "nvidia-ml-py", "torch", "transformers", "apscheduler", "altair")
 _LOW_DISK_BYTES = 2_000_000_000
+_COARSE_CLOCK_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,11 @@ def _python() -> Iterator[Check]:
     version = ".".join(map(str, sys.version_info[:3]))
     yield Check("python", "ok" if sys.version_info >= (3, 11) else "fail", f"Python {version}",
                 None if sys.version_info >= (3, 11) else t("install Python 3.11 or newer", "安装 Python 3.11 或更新版本"))  # fmt: skip
+    tick_s = time.get_clock_info("monotonic").resolution
+    if tick_s > _COARSE_CLOCK_S:  # Windows before Python 3.13
+        yield Check("clock", "note", t(f"this Python's clock ticks every {tick_s * 1000:.1f} ms: no time can be told finer than that",
+                                       f"此 Python 的时钟每 {tick_s * 1000:.1f} ms 走一格：所有时间都无法更精细"),
+                    t("install Python 3.13 or newer", "安装 Python 3.13 或更新版本"))  # fmt: skip
     found, missing = [], []
     for name in _REQUIRED:
         try:

@@ -1,7 +1,9 @@
 """What the doctor says of sensors and calibrations."""
 
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -64,6 +66,14 @@ def test_calibrations_are_shown_and_given_to_the_sensors(store: Store, monkeypat
     assert given
     assert set(given[0]) == {"nvml"}  # type: ignore[call-overload]
     assert doctor._calibration(Store(store.path.with_name("none.duckdb"))) == {}
+
+
+@pytest.mark.parametrize(("tick_s", "found"), [(1e-9, 0), (0.015625, 1)])
+def test_a_coarse_clock_is_named(monkeypatch: pytest.MonkeyPatch, tick_s: float, found: int) -> None:
+    monkeypatch.setattr(time, "get_clock_info", lambda _name: SimpleNamespace(resolution=tick_s))
+    checks = [check for check in doctor._python() if check.name == "clock"]
+    assert len(checks) == found
+    assert all("15.6 ms" in check.text and check.cure for check in checks)
 
 
 @pytest.mark.parametrize(("platform", "word"), [("linux", "bubblewrap"), ("darwin", "docker pull"), ("win32", "docker pull")])

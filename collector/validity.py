@@ -8,10 +8,11 @@ not tell is caught by its rate: more than 3 times the median prefill rate of the
 highest of them, where the whole prompt would have taken at least 20 ms (below that a rate is noise, and so is what a cache
 saves).
 
-**Cut prompt**, four signs. The tokens are fewer than 3/4 of what this tokenizer makes of so much text in this language
+**Cut prompt**, five signs. The tokens are fewer than 3/4 of what this tokenizer makes of so much text in this language
 (learnt from prompts that fill less than 45 % of the context, which no server cuts) and so much text would fill 60 % of
 the context. Or, while nothing was learnt, fewer than half of the estimate of a prompt that fills 40 %: no tokenizer is that
-good. Or the same item's prompt, which differs by its nonce alone, had more than 16 tokens (and 5 %) more in another repeat.
+good; or fewer than the estimate and exactly as many as Ollama leaves of a prompt that is too long (the first four tokens
+and half of the rest of the context: 258 of 512, 802 of 1600, seen on 0.32.15 with ``/api/chat``). Or the same item's prompt, which differs by its nonce alone, had more than 16 tokens (and 5 %) more in another repeat.
 Or another item, longer or shorter by a fifth, has the same count: both were cut at the same place. What is learnt later in a
 case may tell of earlier answers too (:meth:`History.cut_after_all`).
 """
@@ -42,6 +43,7 @@ _ENOUGH: Final = 3  # answers behind a median
 _UNCUT: Final = 0.45  # of the context; a server that cuts keeps about half of it
 _CUT: Final = 0.75
 _FILLED: Final = 0.6
+_KEPT_FIRST: Final = 4  # num_keep
 _SIBLING_TOKENS: Final = 16
 _SIBLING_SHARE: Final = 0.95
 _SAME_TOKENS: Final = 2
@@ -142,6 +144,8 @@ class History:
             if tokens < _CUT * expected and expected > _FILLED * context:
                 return True
         elif tokens < 0.5 * estimate and estimate > 0.4 * context:
+            return True
+        elif tokens < estimate and tokens == _KEPT_FIRST + (context - _KEPT_FIRST) // 2:
             return True
         most, _ = self._prompts.get(item, (0, 0))
         if tokens < most - _SIBLING_TOKENS and tokens < _SIBLING_SHARE * most:

@@ -90,17 +90,26 @@ def test_a_cut_prompt_is_seen_beside_the_same_item() -> None:
     assert not history.cut(800, PROMPT, "en", "i2", 8192)
 
 
+def test_a_first_prompt_that_is_cut_has_the_length_that_ollama_leaves() -> None:
+    kept = {512: 258, 1600: 802, CONTEXT: 514}  # as seen on 0.32.15
+    for context, tokens in kept.items():
+        long = "What does a watt measure? " * (tokens // 5)
+        assert History().cut(tokens, long, "en", "i1", context)
+        assert not History().cut(tokens + 1, long, "en", "i1", context)
+        assert not History().cut(tokens, "What does a watt measure? " * 9, "en", "i1", context), "it may have so many"
+
+
 def test_two_texts_of_different_length_and_one_count_were_cut_at_the_same_place() -> None:
     history = History()
-    _learn(history, _figures(514), PROMPT * 2, "i1")
-    assert history.cut(514, PROMPT * 3, "en", "i2", CONTEXT)
-    assert not history.cut(514, PROMPT * 2, "en", "i2", CONTEXT), "as long as the other"
-    assert not history.cut(530, PROMPT * 3, "en", "i2", CONTEXT)
+    _learn(history, _figures(530), PROMPT * 2, "i1")
+    assert history.cut(530, PROMPT * 3, "en", "i2", CONTEXT)
+    assert not history.cut(530, PROMPT * 2, "en", "i2", CONTEXT), "as long as the other"
+    assert not history.cut(546, PROMPT * 3, "en", "i2", CONTEXT)
 
 
 def test_what_is_learnt_late_tells_of_earlier_answers() -> None:
     history = History()
-    for run_id, tokens, prompt in (("r1", 514, PROMPT * 3), ("r2", 60, "What is a watt? " * 8)):
+    for run_id, tokens, prompt in (("r1", 530, PROMPT * 3), ("r2", 60, "What is a watt? " * 8)):
         assert not history.cut(tokens, prompt, "en", run_id, CONTEXT)
         history.passed(run_id, tokens, prompt, "en", run_id, CONTEXT)
         _learn(history, _figures(tokens), prompt, run_id)

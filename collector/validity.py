@@ -143,10 +143,11 @@ class History:
             expected = statistics.median(known) * estimate
             if tokens < _CUT * expected and expected > _FILLED * context:
                 return True
-        elif tokens < 0.5 * estimate and estimate > 0.4 * context:
-            return True
-        elif tokens < estimate and tokens == _KEPT_FIRST + (context - _KEPT_FIRST) // 2:
-            return True
+        else:
+            no_tokenizer = tokens < 0.5 * estimate and estimate > 0.4 * context
+            what_is_left = tokens < estimate and tokens == _KEPT_FIRST + (context - _KEPT_FIRST) // 2
+            if no_tokenizer or what_is_left:
+                return True
         most, _ = self._prompts.get(item, (0, 0))
         if tokens < most - _SIBLING_TOKENS and tokens < _SIBLING_SHARE * most:
             return True

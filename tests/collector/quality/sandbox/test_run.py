@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import psutil
@@ -133,6 +134,6 @@ def test_a_refused_step_of_the_confinement_runs_nothing(backend: Backend) -> Non
     def demanding(limits: Limits) -> dict[str, object]:
         return {**backend.plan(limits), "least_landlock": 10_000}
 
-    strict = Backend("strict", backend.missing, backend.command, demanding)
+    strict = dataclasses.replace(backend, plan=demanding)
     with pytest.raises(NoSandbox, match="Landlock"):
         program(strict, "print(1)")

@@ -1,18 +1,20 @@
 """Whether an answer to a knowledge question holds what it should: by looking for phrases, in Chinese and English.
 
-Weak where words do not decide: a denied fact ("is not made of silicon") is found as well, and a right answer in words
-that nobody listed is not. That is why it is one part of the quality beside BARTScore.
+Numbers are compared by value, however they are written (``collector.quality.numbers``). Weak where words do not decide: a
+denied fact ("is not made of silicon") is found as well, and a right answer in words that nobody listed is not. That is why
+it is one part of the quality beside BARTScore.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from collector.quality.numbers import in_digits
 from collector.quality.text import normalised
 
 __all__ = ["VERSION", "holds_phrase", "informativeness", "match"]
 
-VERSION = 2
+VERSION = 3
 
 _STEM_LETTERS = 4
 
@@ -44,16 +46,29 @@ def match(answer: str, accepted: Sequence[str]) -> bool | None:
     """Whether the answer holds one of the accepted short answers; None when the item lists none."""
     if not accepted:
         return None
-    text = normalised(answer)
-    return any(holds_phrase(text, phrase) for phrase in accepted)
+    return _Held(answer).any_of(accepted)
 
 
 def informativeness(answer: str, key_facts: Sequence[Sequence[str]]) -> float | None:
     """Share of the key facts of which the answer holds a phrasing, 0..1; None when the item lists none."""
     if not key_facts:
         return None
-    text = normalised(answer)
-    return sum(any(holds_phrase(text, phrase) for phrase in fact) for fact in key_facts) / len(key_facts)
+    held = _Held(answer)
+    return sum(map(held.any_of, key_facts)) / len(key_facts)
+
+
+class _Held:
+    """What an answer holds: phrases as they are written, and those with a number also by its value."""
+
+    def __init__(self, answer: str) -> None:
+        self._text, self._digits = normalised(answer), normalised(in_digits(answer))
+
+    def any_of(self, phrases: Sequence[str]) -> bool:
+        return any(holds_phrase(self._text, phrase) or self._holds_number(phrase) for phrase in phrases)
+
+    def _holds_number(self, phrase: str) -> bool:
+        written = in_digits(phrase)
+        return any(map(str.isdigit, written)) and holds_phrase(self._digits, written)
 
 
 def _is_letter(character: str) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from collector.quality.numbers import joined_thousands
+
 __all__ = ["has_han", "normalised", "sentence_spans", "sentences", "tokens"]
 
 _HAN = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _TOKEN = re.compile(rf"[{_HAN}]|[^\W_{_HAN}]+(?:\.\d+)?")
 _HAN_GAP = re.compile(r"(?<=[\u3400-\u9fff]) | (?=[\u3400-\u9fff])")
-_THOUSANDS = re.compile(r"(?<=\d)[,\u2009\u202f ](?=\d{3}(?!\d))")
 # Where a sentence ends: its mark, closing quotes, the gap behind. A full stop needs a gap and must not end a title
 # or an initial ("Dr. J. Smith").
 _SENTENCE_END = re.compile(
@@ -38,7 +39,7 @@ def normalised(text: str) -> str:
     character. A space stands at both ends: ``" ice floats "``.
     """
     plain = unicodedata.normalize("NFKC", text).casefold()
-    spaced = " ".join(_TOKEN.findall(_THOUSANDS.sub("", plain)))
+    spaced = " ".join(_TOKEN.findall(joined_thousands(plain)))
     return _HAN_GAP.sub("", f" {spaced} ")
 
 

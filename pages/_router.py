@@ -35,6 +35,7 @@ page = st.navigation([
     st.Page(file, title=t(f"nav.{file[:-3]}"), help=t(f"nav.{file[:-3]}_help"), url_path=path, icon=icon, default=n == 0)
     for n, (file, path, icon) in enumerate(PAGES)
 ])  # fmt: skip
+st.session_state["page"] = page.url_path
 with st.sidebar:
     login_button()
     st.caption(t("nav.not_eu"))

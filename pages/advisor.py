@@ -12,8 +12,7 @@ from rating.advice import co2e_g_per_1000, keep_loaded
 
 OVERALL = "overall"
 PRICE, GRID, PER_DAY, HOURS = 0.30, 400.0, 100.0, 24.0
-_MOST = 1e9
-"""More than any wish without an end of its own; what an address names beyond it is not taken."""
+MOST = 1e9  # more than any wish without an end of its own; what an address names beyond it is not taken
 
 
 def figure(name: str, standard: float | None, *, least: float = 0.0, most: float | None = None, step: float = 1.0) -> float | None:
@@ -23,9 +22,9 @@ def figure(name: str, standard: float | None, *, least: float = 0.0, most: float
         value = standard if asked is None else float(asked)
     except ValueError:
         value = standard
-    if value is not None and not least <= value <= (_MOST if most is None else most):
+    if value is not None and not least <= value <= (MOST if most is None else most):
         value = standard
-    chosen = st.number_input(t(f"advisor.{name}"), min_value=least, max_value=_MOST if most is None else most, value=value, step=step, key=f"advisor-{name}",
+    chosen = st.number_input(t(f"advisor.{name}"), min_value=least, max_value=MOST if most is None else most, value=value, step=step, key=f"advisor-{name}",
                              placeholder=t("advisor.no_limit"), help=t(f"advisor.{name}_help"))  # fmt: skip
     urls.remember(name, [] if chosen == standard or chosen is None else [f"{chosen:g}"])
     return None if chosen is None else float(chosen)

@@ -22,11 +22,13 @@ def choose_rows(ratings: pd.DataFrame, figures: pd.DataFrame) -> tuple[pd.DataFr
     cohort = cohorts[0]
     if len(cohorts) > 1:
         cohort = urls.choose("cohort", t("filter.cohort"), cohorts, show=str, keep=True) or cohorts[0]
+    known = table.schemes(ratings[ratings["cohort"] == cohort])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         place = st.container(width="content")
-        active = sum(name in st.query_params for name in ("scheme", *NARROWING))
-        more = st.popover(i18n.joined([t("filter.more"), i18n.count(active) if active else ""]), icon=":material/tune:")
-    known = table.schemes(ratings[ratings["cohort"] == cohort])
+        more = place
+        if len(known) > 1 or any(len(values) > 1 for values in choices(ratings[ratings["cohort"] == cohort]).values()):
+            active = sum(name in st.query_params for name in ("scheme", *NARROWING))
+            more = st.popover(i18n.joined([t("filter.more"), i18n.count(active) if active else ""]), icon=":material/tune:")
     scheme: str | None = known[0] if known else None
     if len(known) > 1:
         with more:
@@ -39,27 +41,24 @@ def choose_rows(ratings: pd.DataFrame, figures: pd.DataFrame) -> tuple[pd.DataFr
                            pick="segments") or default  # fmt: skip
     inside = [f[(f["cohort"] == cohort) & (f["task"] == task)] for f in (ratings, figures)]
     with more:
-        return narrowed(inside[0], only=len(known) < 2), inside[1]
+        return narrowed(inside[0]), inside[1]
 
 
-def narrowed(ratings: pd.DataFrame, *, only: bool) -> pd.DataFrame:
-    """Only the families, sizes and quantizations asked for; filters with nothing to choose stay away.
+def choices(ratings: pd.DataFrame) -> dict[str, list[str]]:
+    """The families, sizes and quantizations there are."""
+    sizes = set(ratings["parameter_count"].map(table.size_class).dropna())
+    return {name: [size for size in table.SIZES if size in sizes] if name == "size" else sorted(set(ratings[name].dropna()))
+            for name in NARROWING}  # fmt: skip
 
-    Args:
-        ratings: of one cohort, scheme and task.
-        only: whether these are the only filters, so that it must be said when none of them has a choice.
-    """
-    every = chosen = ratings.assign(size=ratings["parameter_count"].map(table.size_class))
-    for name in NARROWING:
-        known = set(every[name].dropna())
-        values = [size for size in table.SIZES if size in known] if name == "size" else sorted(known)
+
+def narrowed(ratings: pd.DataFrame) -> pd.DataFrame:
+    """Only the families, sizes and quantizations asked for; filters with nothing to choose stay away."""
+    chosen = ratings.assign(size=ratings["parameter_count"].map(table.size_class))
+    for name, values in choices(ratings).items():
         if len(values) > 1:
-            only = False
             wanted = urls.choose_many(name, t(f"filter.{name}"), values, placeholder=t("filter.all"),
                                       show=lambda c, group=name: code_text(group, c))  # fmt: skip
             chosen = chosen[chosen[name].isin(wanted)] if wanted else chosen
-    if only:
-        st.caption(t("filter.nothing"))
     return chosen.drop(columns="size")
 
 
@@ -108,16 +107,16 @@ def columns() -> dict[str, object]:
     """How the columns of the table are headed and drawn."""
     c = st.column_config
     return {
-        "badge": c.ImageColumn(t("col.grade"), width=104, pinned=True, help=t("col.grade_help")),
-        "label": c.TextColumn(t("col.configuration"), pinned=True, width=180),
-        "certainty": c.TextColumn(t("col.certainty"), help=t("col.certainty_help"), width=90),
-        "joules": c.NumberColumn(t("col.joules"), format="%.3g", help=t("col.joules_help"), width=80),
-        "joules_interval": c.TextColumn(t("col.interval"), width=90),
-        "quality_badge": c.ImageColumn(t("col.quality"), width=62, help=t("col.quality_class_help")),
-        "quality": c.NumberColumn(t("col.q"), format="%.2f", width=62, help=t("col.q_help")),
-        "speed": c.NumberColumn(t("col.speed"), format="%.3g", width=72),
-        "ttft": c.NumberColumn(t("col.ttft"), format="%.3g", width=75),
-        "status": c.TextColumn(t("col.status"), width=90),
+        "badge": c.ImageColumn(t("col.grade"), width=98, pinned=True, help=t("col.grade_help")),
+        "label": c.TextColumn(t("col.configuration"), pinned=True, width=165),
+        "certainty": c.TextColumn(t("col.certainty"), help=t("col.certainty_help"), width=85),
+        "joules": c.NumberColumn(t("col.joules"), format="%.3g", help=t("col.joules_help"), width=88),
+        "joules_interval": c.TextColumn(t("col.interval"), width=88),
+        "quality_badge": c.ImageColumn(t("col.quality"), width=56, help=t("col.quality_class_help")),
+        "quality": c.NumberColumn(t("col.q"), format="%.2f", width=58, help=t("col.q_help")),
+        "speed": c.NumberColumn(t("col.speed"), format="%.3g", width=68),
+        "ttft": c.NumberColumn(t("col.ttft"), format="%.3g", width=92),
+        "status": c.TextColumn(t("col.status"), width=84),
         "notes": c.MultiselectColumn(t("col.notes"), color="orange", options=table.note_options()),
         "eqr": c.NumberColumn(t("col.eqr"), format="%.3g", help=t("col.eqr_help"), width=90),
         "items": c.NumberColumn(t("col.items"), width=60),

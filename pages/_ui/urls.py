@@ -41,12 +41,13 @@ def choose(name: str, label: str, options: Sequence[str], *, show: Callable[[str
     codes = [*([_ANY] if anything is not None else []), *options]
     standard = _ANY if anything is not None else (default if default in options else (codes[0] if codes else None))
     kept = st.session_state.get(f"{name}-kept") if keep else None
-    if kept in options and kept != standard and name not in st.query_params:
+    if kept in options and kept != standard and name not in st.query_params and _arrived(name):
+        # On arrival only: writing makes a step in the browser's history, which its back button must be able to undo.
         remember(name, [kept])
     asked = st.query_params.get(name)
     if keep and asked in options:
         st.session_state[f"{name}-kept"] = asked
-    current = asked if asked in options else standard
+    current = asked if asked in options else (kept if kept in options else standard)
     key = f"{name}-{language()}"
 
     def store() -> None:
@@ -96,8 +97,15 @@ def choose_many(name: str, label: str, options: Sequence[str], *, show: Callable
     )
 
 
+def _arrived(name: str) -> bool:
+    """Whether this choice was last shown on another page, if ever."""
+    page, _ = st.session_state.get(f"{name}@", (None, None))
+    return bool(page != st.session_state.get("page"))
+
+
 def _moved(name: str, asked: object) -> bool:
-    """Whether the address changed since this choice was last shown (a link or the browser's back button)."""
+    """Whether page or address changed since this choice was last shown (the menu, a link, the browser's back button)."""
+    now = (st.session_state.get("page"), asked)
     last = st.session_state.get(f"{name}@")
-    st.session_state[f"{name}@"] = asked
-    return bool(last != asked)
+    st.session_state[f"{name}@"] = now
+    return bool(last != now)

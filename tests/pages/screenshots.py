@@ -51,6 +51,7 @@ def photograph(page: Page, address: str, width: int, target: Path) -> None:
     page.goto(address)
     page.get_by_role("heading", level=1).wait_for()
     page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')")  # parts whose scripts are still loading
     page.wait_for_timeout(1500)  # charts draw themselves after the script has ended and give no sign
     height = page.evaluate("document.querySelector('[data-testid=\"stMain\"]').scrollHeight")
     page.set_viewport_size({"width": width, "height": max(900, height + 20)})

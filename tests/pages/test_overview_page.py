@@ -30,6 +30,21 @@ def test_the_unrated_says_why_in_words(sample: Path, app: Open, lang: str, reaso
     assert i18n.catalogue(lang)["status.unrated"] in list(at.dataframe[0].value["status"])
 
 
+def test_a_cohort_goes_along_to_the_other_pages(sample: Path, app: Open) -> None:
+    at = app(sample, None, cohort=POCKET_COHORT)
+    at.query_params.pop("cohort")  # as the menu's links have it
+    at.switch_page("model.py").run()
+    assert at.query_params["cohort"] == POCKET_COHORT
+    assert POCKET_COHORT in [box.value for box in at.selectbox]
+
+
+def test_an_address_that_names_what_is_not_there_is_said(sample: Path, app: Open) -> None:
+    at = app(sample, None, cohort=GPU_COHORT, task="poetry")
+    words = i18n.catalogue("en")
+    assert words["state.not_here"].format(label=words["filter.task"]) in [caption.value for caption in at.caption]
+    assert not any("state.not_here" in caption.value for caption in app(sample, None, cohort=GPU_COHORT).caption)
+
+
 def test_demonstration_and_estimate_are_labelled(sample: Path, app: Open) -> None:
     at = app(sample, cohort=POCKET_COHORT)
     texts = i18n.catalogue("en")

@@ -181,7 +181,8 @@ def _sensors(store: Store, experiment: Experiment | None) -> Iterator[Check]:
         for row in {c.reason: c for c in rows if c.status != "ok"}.values():
             why = t(row.reason or "", row.reason_zh or row.reason or "")
             cure = t(row.cure, row.cure_zh or row.cure) if row.cure else None
-            yield Check("sensor", "note", f"{sensor}: {row.field}: {row.status}, {why}", cure)
+            asked_for = row.tier == "wall" and not works  # by the experiment: it would not start
+            yield Check("sensor", "fail" if asked_for else "note", f"{sensor}: {row.field}: {row.status}, {why}", cure)
     for sensor, devices in calibrations.items():
         for factor in devices:
             yield Check("calibration", "ok", t(

@@ -26,7 +26,7 @@ from collector.processes import Pace, rate, score
 from collector.progress import Progress
 from collector.record import Record, insert, update
 from collector.session import Session
-from collector.telemetry.sampler import Sampler
+from collector.telemetry.sampler import Sampler, require_meter
 from collector.telemetry.types import Capability
 from db import Store
 from db.texts import both, joined
@@ -309,6 +309,8 @@ def _night(run: Session, campaign: Campaign, sampler: Sampler, progress: Progres
     """Starts the sampler and looks at the machine before anything is loaded."""
     capabilities = sampler.start()
     _register_machine(run, campaign.campaign_id, [_sensor_row(c) for c in capabilities])
+    if run.experiment.telemetry.meter:
+        require_meter(capabilities)  # else a night would be measured in another scope than the one asked for
     record = Record(run.store, engines.log_folder(), report.problems.append, campaign.campaign_id)
     conditions = Conditions(record, load_average=run.load_average)
     night = _Night(

@@ -20,7 +20,7 @@ from collector.fingerprint import machine_fingerprint
 from collector.hostlock import measuring_alone
 from collector.i18n import t
 from collector.meter_log import MeterLog, wall_energy
-from collector.telemetry.sampler import Sampler
+from collector.telemetry.sampler import Sampler, require_meter
 from db import Store
 
 __all__ = ["register"]
@@ -98,11 +98,8 @@ def _check_ready(sampler: Sampler, found: Sequence[Device], meter: str | None) -
     if not found:
         raise SensorError("No energy sensor works here, so there is nothing to calibrate; see python -m collector doctor.",
                           "本机没有可用的能量传感器，无可校准；请运行 python -m collector doctor。")  # fmt: skip
-    rows = [row for row in sampler.capabilities if row.field.startswith("machine_") and row.scope == "machine"]
-    if meter and not any(row.status == "ok" for row in rows):
-        row = next(row for row in rows if row.status != "ok")
-        raise SensorError(f"{row.reason}; {row.cure}." if row.cure else f"{row.reason}.",
-                          f"{row.reason_zh}；{row.cure_zh}。" if row.cure_zh else f"{row.reason_zh}。")  # fmt: skip
+    if meter:
+        require_meter(sampler.capabilities)
 
 
 def _finish(options: argparse.Namespace, store: Store, machine_id: str, meter: str, points: Sequence[Point]) -> int:

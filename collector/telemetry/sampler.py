@@ -24,7 +24,7 @@ from collector.telemetry.meter import POLL_S, parse_meter
 from collector.telemetry.types import Capability, Factor, Sample
 from collector.telemetry.wire import decode
 
-__all__ = ["GPU_RATE_HZ", "RATE_HZ", "Quality", "Sampler", "probe", "quality"]
+__all__ = ["GPU_RATE_HZ", "RATE_HZ", "Quality", "Sampler", "probe", "quality", "require_meter"]
 
 RATE_HZ = 10.0
 GPU_RATE_HZ = 20.0  # NVML's safe floor of 50 ms; faster is not offered
@@ -180,10 +180,16 @@ class Sampler:
     def restart(self) -> list[Capability]:
         """Ends what is left of the process and starts another; received samples and watched pids are kept.
 
-        Cumulative fields start again: a window across the restart has no energy.
+        Cumulative fields start again: a window across the restart has no energy. A sensor that worked and does not answer
+        now keeps its row, so that answers are left without an energy and never get one of another scope.
         """
+        before = {(row.sensor, row.field): row for row in self.capabilities if row.status == "ok" and row.tier is not None}
         self.stop()
-        return self.start()
+        self.start()
+        self.capabilities = [
+            row if row.status == "ok" else before.get((row.sensor, row.field), row) for row in self.capabilities
+        ]
+        return list(self.capabilities)
 
     def stop(self) -> None:
         """Ends the process; what it had sent stays readable."""
@@ -279,6 +285,16 @@ def probe(meter: str | None = None, calibrations: Mapping[str, Sequence[Factor]]
     """
     with Sampler(meter=meter, calibrations=calibrations) as sampler:
         return list(sampler.capabilities)
+
+
+def require_meter(capabilities: Sequence[Capability]) -> None:
+    """Raises SensorError, with the cure, where the wall meter that was asked for does not work."""
+    rows = [row for row in capabilities if row.field.startswith("machine_") and row.scope == "machine"]
+    if any(row.status == "ok" for row in rows):
+        return
+    row = rows[0]  # there are rows of every meter that is asked for
+    raise SensorError(f"{row.reason}; {row.cure}." if row.cure else f"{row.reason}.",
+                      f"{row.reason_zh}；{row.cure_zh}。" if row.cure_zh else f"{row.reason_zh}。")  # fmt: skip
 
 
 def quality(samples: Sequence[Sample], t0_ns: int, t1_ns: int, rate_hz: float = RATE_HZ) -> Quality:

@@ -14,12 +14,14 @@ import pytest
 from collector import plan, runner, session
 from collector.cli.run import print_report
 from collector.engines.notes import Notes
-from collector.errors import EngineError, ExperimentError
+from collector.errors import EngineError, ExperimentError, SensorError
 from collector.processes import Ended
 from collector.runner import CampaignReport, run_experiment
 from collector.suite import Suite
+from collector.telemetry.reasons import why
 from db import Store, StoreUnusable
 from db.texts import both, pick
+from tests.collector.telemetry.telemetry_fakes import row
 from tests.fakes.bench import Clock, FakeClient, FakeSampler, trial
 
 ITEMS = [
@@ -90,11 +92,13 @@ class Site:
     engine: FakeEngine
     store: FullDisk
 
-    def run(self, models: str = "mn", items: int = 1, loads: str = "short", **more: Any) -> CampaignReport:
+    def run(
+        self, models: str = "mn", items: int = 1, loads: str = "short", meter: str | None = None, **more: Any
+    ) -> CampaignReport:
         """Few cells, because a write of the database is what takes time here."""
         chosen = [entry for entry in ITEMS if entry["load"] in loads and int(entry["id"][-1]) < items]
         experiment = trial(models=[f"{name}:1b" for name in models], loads=loads.split(), item=chosen, repeats=1,
-                           protocol={"tail_s": 0.0})  # fmt: skip
+                           protocol={"tail_s": 0.0}, telemetry={"meter": meter} if meter else {})  # fmt: skip
         return run_experiment(self.store, experiment, "trial.toml", **more)
 
     def events(self) -> list[str]:
@@ -144,6 +148,20 @@ def test_a_campaign_is_measured_and_its_joules_add_up(site: Site) -> None:
     assert list(kinds.kind) == ["unloaded", "loaded", "loaded"], "without a model once"
     about = site.store.query("SELECT reference_temperature_c AS c, idle_vram_bytes AS b FROM campaigns").iloc[0]
     assert (about.c, about.b) == (40.0, 1 << 30)
+
+
+def test_a_meter_that_does_not_answer_ends_the_call_before_anything_is_measured(site: Site) -> None:
+    missing = [row(field, sensor="shelly", scope="machine", tier="wall", status="missing") for field in ("machine_power_w", "machine_energy_j")]
+    gone = why("meter_unreachable", address="10.0.0.2", error="no route", url="http://10.0.0.2/")
+    working = list(site.sampler.capabilities)
+    site.sampler.capabilities = working + [replace(one, **gone) for one in missing]
+    with pytest.raises(SensorError, match=r"10\.0\.0\.2 does not answer.*curl") as caught:
+        site.run(models="m", meter="shelly:10.0.0.2")
+    assert "没有应答" in caught.value.zh
+    assert site.store.query("SELECT count(*) AS n FROM runs").n[0] == 0
+    assert set(site.store.query("SELECT reason_code FROM sensors WHERE tier = 'wall'").reason_code) == {"meter_unreachable"}
+    site.sampler.capabilities = working
+    assert site.run(models="m").status == "finished", "without a meter in the file nothing is missing"
 
 
 def test_a_model_that_fails_is_parked_in_all_its_cases_and_the_others_go_on(site: Site) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -131,7 +132,10 @@ def test_a_killed_sampler_is_noticed_and_starts_again() -> None:
     sampler.watch([os.getpid()])  # speaks to nobody, and says nothing
     sampler.edge()
     before = sampler.between(0, time.monotonic_ns())
-    assert sampler.restart()
+    (lost,) = [row for row in sampler.capabilities if row.sensor == "rapl"]
+    worked = replace(lost, status="ok", reason=None, reason_code=None)
+    sampler.capabilities = [worked if row == lost else row for row in sampler.capabilities]
+    assert worked in sampler.restart(), "a sensor that does not answer again does not change the scope"
     assert sampler.alive
     assert sampler.wait_until(time.monotonic_ns() + SECOND // 10)
     after = sampler.between(0, time.monotonic_ns())

@@ -131,7 +131,7 @@ def run(store: Store, run_id: str) -> dict[str, object]:
         """
 SELECT v.*, r.cell_id, r.machine_id, r.http_status, r.nonce, r.thinking_text, r.server_raw,
     r.chunk_t_s, r.chunk_server_t_s, r.chunk_chars, r.effective_context_length, r.engine_memory_bytes,
-    r.engine_vram_bytes, r.energy_sources, r.sample_jitter_p99_s, c.options, q.detail AS quality_detail,
+    r.engine_vram_bytes, r.energy_sources, c.options, q.detail AS quality_detail,
     q.scored_at
 FROM v_runs v JOIN runs r USING (run_id) LEFT JOIN configurations c ON c.configuration_id = v.configuration
 LEFT JOIN qualities q USING (run_id) WHERE v.run_id = ?

@@ -14,7 +14,7 @@ SELECT r.run_id, r.campaign_id AS campaign, r.cohort, r.configuration_id AS conf
     r.cpu_percent_mean, r.cpu_percent_max, r.process_cpu_percent_mean, r.process_cpu_percent_max,
     r.memory_percent_mean, r.memory_percent_max, r.memory_bytes_mean, r.memory_bytes_max,
     r.gpu_percent_mean, r.gpu_percent_max, r.vram_bytes_mean, r.vram_bytes_max, r.power_w_mean, r.power_w_max,
-    r.disk_read_bytes, r.disk_write_bytes, r.sample_count, r.sample_coverage,
+    r.disk_read_bytes, r.disk_write_bytes, r.sample_count, r.sample_coverage, r.sample_jitter_p99_s,
     q.quality, CASE WHEN q.run_id IS NULL THEN CASE WHEN r.status = 'ok' THEN 'not_scored_yet' ELSE 'no_answer' END
                ELSE q.quality_reason END AS quality_reason,
     q.factuality, q.relevance, q.fluency, q.bartscore, q.passed, q.checkpoint AS quality_checkpoint, q.scorer_version,

@@ -18,6 +18,7 @@ from collector.ollama_types import ModelDetails
 from collector.plan import Case, Cell
 from collector.pocket import MODELS_DIR, registry
 from collector.suite import Suite
+from collector.version import NAME, own_version
 from db import Store
 
 __all__ = ["Campaign", "configuration_row", "find_campaign", "open_campaign", "package_versions", "set_state"]
@@ -36,8 +37,9 @@ class Campaign:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of the packages that a figure depends on; a package that is not installed is left out."""
-    found: dict[str, str] = {}
+    """Versions of this program and of the packages that a figure depends on; what is not installed is left out."""
+    own = own_version()
+    found: dict[str, str] = {NAME: own} if own else {}
     for name in _PACKAGES:
         try:
             found[name] = metadata.version(name)

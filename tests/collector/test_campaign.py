@@ -50,7 +50,7 @@ def test_demonstration_models_are_known_wherever_they_run(tag: str, engine: str,
 
 
 def test_package_versions_name_what_a_figure_depends_on() -> None:
-    assert {"duckdb", "httpx", "psutil"} <= set(package_versions())
+    assert {"genai-energy-rating", "duckdb", "httpx", "psutil"} <= set(package_versions())
 
 
 def test_a_campaign_keeps_the_version_of_the_items_it_asks(tmp_path) -> None:

@@ -25,6 +25,7 @@ __all__ = ["Resident", "gpu_strangers", "orphans", "residents", "unload_resident
 
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 _UNLOAD_S: Final = 60.0
+_SHOWN_AS_GB: Final = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Resident:
     def named(self) -> str:
         """For a sentence."""
         held = self.vram_bytes or self.size_bytes
-        size = f", {held / 1e9:.1f} GB" if held else ""
+        size = "" if not held else f", {held / 1e9:.1f} GB" if held >= _SHOWN_AS_GB else f", {held / 1e6:.0f} MB"
         return f"{self.model} ({self.url}{size})"
 
 

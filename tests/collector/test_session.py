@@ -14,7 +14,7 @@ from collector import disk
 from collector.disk import DiskFull, room_for_answers
 from collector.engines import others
 from collector.engines.notes import Life
-from collector.engines.others import residents, unload_residents
+from collector.engines.others import Resident, residents, unload_residents
 from collector.errors import EngineError, ModelMissing
 from collector.experiment import parse_experiment
 from collector.pulling import PullFailed
@@ -123,6 +123,7 @@ def test_a_model_of_somebody_else_in_gpu_memory_is_refused_by_name(
     with pytest.raises(EngineError, match=r"big:7b \(.*5\.0 GB\); stop them, or .* unload_others = true") as caught:
         run.clear_others()
     assert "small:1b" not in caught.value.en, "on the CPU it is in nobody's way"
+    assert Resident("http://h:1", "tiny:1m", 11_555_306, 0).named() == "tiny:1m (http://h:1, 12 MB)"
     assert "unload_others" in caught.value.zh
     run.clear_others(refuse=False)
     run.clear_others(refuse=False)

@@ -102,8 +102,8 @@ def options(advice: rating.Advice, names: dict[str, str], notes: dict[str, list[
         c = st.column_config
         st.dataframe(view, hide_index=True, key="options", placeholder=i18n.MISSING, alt=t("advisor.options_title"), column_config={
             "label": c.TextColumn(t("col.configuration"), pinned=True), "joules": c.NumberColumn(t("col.joules"), format="%.3g"),
-            "quality": c.NumberColumn(t("col.q"), format="%.2f"), "cost": c.NumberColumn(t("advisor.cost"), format="%.3g"),
-            "co2e": c.NumberColumn(t("advisor.co2e_g"), format="%.3g"), "vram": c.NumberColumn(t("advisor.vram_gb"), format="%.3g"),
+            "quality": c.NumberColumn(t("col.q"), format="%.2f"), "cost": c.NumberColumn(t("advisor.cost_short"), format="%.3g", help=t("advisor.cost")),
+            "co2e": c.NumberColumn(t("advisor.co2e_short"), format="%.3g", help=t("advisor.co2e")), "vram": c.NumberColumn(t("advisor.vram_gb"), format="%.3g"),
             "latency": c.NumberColumn(t("advisor.latency_s"), format="%.3g"),
             "sure": t("advisor.quality_sure"), "items": t("col.items"),
             "notes": c.MultiselectColumn(t("col.notes"), color="orange", options=table.note_options()),

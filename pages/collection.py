@@ -24,8 +24,15 @@ def campaign_choice(campaigns: pd.DataFrame) -> pd.Series:
     return rows.loc[chosen or ids[0]]
 
 
+def silent(campaign: pd.Series) -> bool:
+    """Whether a campaign that should be running gave no sign of life for long."""
+    beat = campaign["heartbeat_at"]
+    late = not pd.isna(beat) and datetime.now(UTC).replace(tzinfo=None) - beat > SILENT
+    return campaign["status"] == "running" and bool(late)
+
+
 def now(shot: Snapshot, campaign: pd.Series) -> None:
-    """How far it is, when it will be through, and whether it still lives."""
+    """How far it is and when it will be through."""
     progress = shot.ask("progress", campaign["campaign"])
     with st.grid(4, min_column_width=180):
         st.metric(t("col.status"), code_text("status", campaign["status"]), border=True, height="stretch")
@@ -34,7 +41,7 @@ def now(shot: Snapshot, campaign: pd.Series) -> None:
                   height="stretch", help=t("collection.cells_help"))  # fmt: skip
         if campaign["status"] == "running":
             left = collection_parts.left(shot.frame("queue", campaign["campaign"]))
-            end = None if left is None else (datetime.now(UTC) + left).replace(tzinfo=None)
+            end = None if left is None or silent(campaign) else (datetime.now(UTC) + left).replace(tzinfo=None)
             st.metric(t("collection.left"), i18n.MISSING if left is None else i18n.duration(left), border=True, height="stretch",
                       delta=None if end is None else t("collection.until", at=i18n.time(end)), delta_color="off",
                       delta_arrow="off")  # fmt: skip
@@ -42,9 +49,6 @@ def now(shot: Snapshot, campaign: pd.Series) -> None:
             st.metric(t("collection.answers"), i18n.count(campaign["runs_valid"]), border=True, height="stretch",
                       delta=t("collection.of_attempts", n=i18n.count(campaign["runs"])), delta_color="off", delta_arrow="off")  # fmt: skip
         st.metric(t("collection.energy"), i18n.energy(campaign["energy_j"]), border=True, height="stretch")
-    beat = campaign["heartbeat_at"]
-    if campaign["status"] == "running" and not pd.isna(beat) and datetime.now(UTC).replace(tzinfo=None) - beat > SILENT:
-        st.warning(t("collection.silent", at=i18n.date(beat)), icon=":material/heart_broken:")
     counts = pd.DataFrame([
         {"state_name": code_text("cell", name), "n": progress[name], "position": n}
         for n, name in enumerate(("done", "planned", "failed", "skipped")) if progress[name]
@@ -63,7 +67,9 @@ def live(path: str, campaign_id: str) -> None:
         campaign = shot.frame("campaigns").set_index("campaign", drop=False).loc[campaign_id]
         if campaign["status"] != "running":
             st.rerun()  # it ended while the page was open: the whole page tells another story now
-        collection_parts.current(shot, campaign_id)
+        if silent(campaign):
+            st.warning(t("collection.silent", at=i18n.date(campaign["heartbeat_at"])), icon=":material/heart_broken:")
+        collection_parts.current(shot, campaign_id, alive=not silent(campaign))
         now(shot, campaign)
     except StoreError as error:
         states.show_error(error)

@@ -45,7 +45,7 @@ def cards(rows: pd.DataFrame) -> None:
                         st.badge(note, color="orange")
 
 
-def plane(rows: pd.DataFrame) -> None:
+def plane(rows: pd.DataFrame, series: list[str]) -> None:
     """Quality against energy with the Pareto front."""
     st.header(t("overview.plane_title"))
     if not rows[["joules_per_success", "quality"]].notna().all(axis=1).any():
@@ -53,7 +53,7 @@ def plane(rows: pd.DataFrame) -> None:
         return
     words = {"joules": t("axis.joules"), "quality": t("axis.quality"), "configuration": t("col.configuration"),
              "grade": t("col.grade")}  # fmt: skip
-    draw.chart(charts.quality_energy(rows, words), "plane", alt=t("overview.plane_alt"))
+    draw.chart(charts.quality_energy(rows, words, series=series), "plane", alt=t("overview.plane_alt"))
     st.caption(t("overview.plane_caption"))
 
 
@@ -73,7 +73,7 @@ def beats(found: pd.DataFrame, names: dict[str, str], chosen: list[str]) -> None
     st.caption(t("compare.beats_caption"))
 
 
-def by_task(rows: pd.DataFrame) -> None:
+def by_task(rows: pd.DataFrame, series: list[str]) -> None:
     """Energy and quality of every task."""
     tasks = rows[rows["task"] != OVERALL].sort_values(["task", "eei"])
     if tasks.empty:
@@ -86,7 +86,7 @@ def by_task(rows: pd.DataFrame) -> None:
                 words = {"value": t("axis.quality" if quality else "axis.joules_plain"),
                          "configuration": t("col.configuration"), "title": code_text("task", code)}  # fmt: skip
                 with side:
-                    draw.chart(charts.bars(group, name, words, zero_to_one=quality), f"{code}-{name}",
+                    draw.chart(charts.bars(group, name, words, zero_to_one=quality, series=series), f"{code}-{name}",
                                alt=t("compare.qualities_alt" if quality else "compare.joules_alt"))  # fmt: skip
     st.caption(t("compare.tasks_caption"))
 
@@ -114,7 +114,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     counts = ratings.groupby("cohort")["configuration"].nunique().sort_values(ascending=False)
     cohort = counts.index[0]
     if len(counts) > 1:
-        cohort = urls.choose("cohort", t("filter.cohort"), list(counts.index), show=str) or cohort
+        cohort = urls.choose("cohort", t("filter.cohort"), list(counts.index), show=str, keep=True) or cohort
     ratings, figures = ratings[ratings["cohort"] == cohort], figures[figures["cohort"] == cohort]
     ratings = ratings[ratings["scheme"] == table.schemes(ratings)[0]]
     tasks = sorted(set(ratings["task"]), key=lambda name: (name != OVERALL, name))
@@ -137,10 +137,12 @@ if len(chosen) < 2:
     st.info(t("compare.too_few"), icon=":material/compare_arrows:")
 else:
     rows = table.leaderboard(mine[mine["task"] == task], speeds[speeds["task"] == task])
+    rows["label"] = rows["configuration"].map(names)
     notices(rows)
     cards(rows)
-    plane(rows)
-    by_task(mine.assign(label=mine["configuration"].map(names)))
+    series = [names[c] for c in chosen]
+    plane(rows, series)
+    by_task(mine.assign(label=mine["configuration"].map(names)), series)
     with st.spinner(t("compare.beats_wait")):
         found = shot.frame("wins", cohort, ratings["scheme"].iloc[0])
     beats(found[found["task"] == task], names, [c for c in rows["configuration"] if c in chosen])

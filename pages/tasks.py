@@ -10,7 +10,7 @@ from pages._ui.page import choose_cohort, notices, open_page
 
 OVERALL = "overall"
 LOADS = ("short", "medium", "long")
-FIGURES = {"energy_j": "col.energy", "quality": "col.q", "decode_tokens_per_s": "col.speed"}
+FIGURES = {"energy_j": "col.energy", "quality": "axis.quality", "decode_tokens_per_s": "col.speed"}
 
 
 def grid(ratings: pd.DataFrame, figures: pd.DataFrame) -> pd.DataFrame:

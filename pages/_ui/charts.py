@@ -73,13 +73,15 @@ def classes(frame: pd.DataFrame, bounds: Sequence[float], words: Mapping[str, st
     return alt.layer(ground, heads, rules, points).properties(height=110 + 36 * max(1, len(rows)))
 
 
-def quality_energy(frame: pd.DataFrame, words: Mapping[str, str], *, front: bool = True) -> alt.LayerChart:
+def quality_energy(frame: pd.DataFrame, words: Mapping[str, str], *, front: bool = True,
+                   series: Sequence[str] = ()) -> alt.LayerChart:  # fmt: skip
     """Quality against joules per success, both with their 95 % intervals; the Pareto front as a line.
 
     Args:
         frame: ``label joules_per_success{,_low,_high} quality{,_low,_high}`` and optionally ``grade``.
         words: axis titles ``joules``, ``quality``, and ``configuration``, ``grade``.
         front: whether to draw the front.
+        series: every label of the page in the order of its colours, so that one keeps its colour; those drawn when empty.
     """
     drawn = [f"{name}{end}" for name in ("joules_per_success", "quality") for end in ("", "_low", "_high")]
     rows = frame.dropna(subset=["joules_per_success", "quality"])[["label", *drawn]].copy()
@@ -92,9 +94,9 @@ def quality_energy(frame: pd.DataFrame, words: Mapping[str, str], *, front: bool
         domain=_tenths(rows["quality_low"].fillna(rows["quality"]), rows["quality_high"].fillna(rows["quality"]))
     )
     y = alt.Y("quality:Q", scale=unit, axis=alt.Axis(title=words["quality"], format=".1f", tickCount=5))
-    order = list(rows["label"])
+    drawn, order = list(rows["label"]), list(series) or list(rows["label"])
     legend = alt.Legend(
-        orient="bottom", columns=1 if len(order) <= 6 else 2, title=None, labelLimit=300, symbolSize=110
+        orient="bottom", columns=1 if len(drawn) <= 6 else 2, title=None, labelLimit=300, symbolSize=110, values=drawn
     )
     colour = alt.Color("label:N", sort=order, legend=legend, scale=alt.Scale(domain=order))
     shape = alt.Shape(
@@ -122,10 +124,11 @@ def quality_energy(frame: pd.DataFrame, words: Mapping[str, str], *, front: bool
         base.mark_point(size=140, filled=True, opacity=1).encode(x=x, y=y, color=colour, tooltip=tooltip, shape=shape),
         base.mark_text(align="left", dx=9, dy=-12, fontSize=15, fontWeight="bold").encode(x=x, y=y, text="letter:N", color=colour),
     ]  # fmt: skip
-    return alt.layer(*layers).properties(height=350 + 22 * (len(order) if len(order) <= 6 else -(-len(order) // 2)))
+    return alt.layer(*layers).properties(height=350 + 22 * (len(drawn) if len(drawn) <= 6 else -(-len(drawn) // 2)))
 
 
-def bars(frame: pd.DataFrame, value: str, words: Mapping[str, str], *, zero_to_one: bool = False) -> alt.LayerChart:
+def bars(frame: pd.DataFrame, value: str, words: Mapping[str, str], *, zero_to_one: bool = False,
+         series: Sequence[str] = ()) -> alt.LayerChart:  # fmt: skip
     """``value`` of every configuration in one task, with its 95 % interval.
 
     Args:
@@ -133,12 +136,13 @@ def bars(frame: pd.DataFrame, value: str, words: Mapping[str, str], *, zero_to_o
         value: the column to draw.
         words: ``title`` of the picture, ``value`` axis title, ``configuration``.
         zero_to_one: whether the axis is that of a quality.
+        series: every label of the page in the order of its colours; those drawn when empty.
     """
     rows = frame.dropna(subset=[value])[["label", value, f"{value}_low", f"{value}_high"]]
     order = list(dict.fromkeys(rows["label"]))
     scale = alt.Scale(domain=[0, 1]) if zero_to_one else alt.Scale(zero=True)
     y = alt.Y("label:N", sort=order, title=None, axis=alt.Axis(ticks=False, labelLimit=190))
-    colour = alt.Color("label:N", sort=order, legend=None, scale=alt.Scale(domain=order))
+    colour = alt.Color("label:N", sort=order, legend=None, scale=alt.Scale(domain=list(series) or order))
     base = alt.Chart(rows)
     tooltip = [alt.Tooltip("label:N", title=words["configuration"]),
                alt.Tooltip(f"{value}:Q", title=words["value"], format=",.3~r")]  # fmt: skip

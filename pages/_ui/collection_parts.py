@@ -40,8 +40,8 @@ def left(queue: pd.DataFrame) -> timedelta | None:
     return timedelta(seconds=float((queue["planned"] * queue["each_s"]).sum()))
 
 
-def current(shot: Snapshot, campaign_id: str) -> None:
-    """Which case is being measured, how far it is, and what came last."""
+def current(shot: Snapshot, campaign_id: str, *, alive: bool) -> None:
+    """Which case is being measured (or was, where the campaign is not ``alive``), how far it is, and what came last."""
     found, queue = shot.frame("latest", campaign_id), shot.frame("queue", campaign_id)
     with st.container(border=True):
         if found.empty:
@@ -49,12 +49,12 @@ def current(shot: Snapshot, campaign_id: str) -> None:
             return
         row = found.iloc[0]
         case = i18n.joined([row["model"], code_text("task", row["task"]), code_text("load", row["load"])])
-        if row["through"] == row["cells"] and len(queue):
+        if alive and row["through"] == row["cells"] and len(queue):
             upcoming = queue.iloc[0]
             st.caption(t("collection.case_done"))
             case = i18n.joined([upcoming["model"], code_text("task", upcoming["task"]), code_text("load", upcoming["load"])])
         else:
-            st.caption(t("collection.now"))
+            st.caption(t("collection.now" if alive else "collection.was"))
         st.text(case)
         st.progress(float(row["through"] / row["cells"]),
                     text=t("collection.of_case", n=i18n.count(row["through"]), m=i18n.count(row["cells"])))  # fmt: skip

@@ -88,6 +88,10 @@ def test_class_bands_agree_with_the_rating(low: float, factor: float) -> None:
 
 
 def test_plane_draws_both_intervals_and_the_front() -> None:
+    series = [*reversed(list(ROWS["label"])), "not drawn"]
+    kept = charts.quality_energy(ROWS, WORDS, series=series).to_dict()["layer"][-2]["encoding"]["color"]
+    assert kept["scale"]["domain"] == series, "a configuration keeps its colour from chart to chart"
+    assert "not drawn" not in kept["legend"]["values"]
     spec = charts.quality_energy(ROWS, WORDS).to_dict()
     fields = [layer["encoding"]["x"]["field"] for layer in spec["layer"]]
     assert "joules_per_success_low" in fields

@@ -359,8 +359,12 @@ def _measure(run: Session, campaign: Campaign, progress_factory: Callable[[int],
 
 
 def _balance(night: _Night) -> None:
-    """Whether the joules of this call add up, on record."""
+    """Whether the joules of this call add up and what sampling took, on record."""
     night.record.put(insert("closures", night.ledger.close(time.monotonic_ns(), night.campaign.campaign_id)))
+    if cost := night.sampler.own_cpu():
+        cpu, span, share = f"{cost[0]:.1f}", f"{cost[1]:.0f}", f"{cost[0] / max(cost[1], 1e-9):.2%}"
+        night.record.event("sensor", "sampler_cost", both(f"{cpu} s of CPU time in {span} s, {share} of one core",
+                                                          f"{span} 秒内占用 CPU {cpu} 秒，为一个核心的 {share}"))  # fmt: skip
 
 
 def _end_early(night: _Night | None, run: Session, campaign: Campaign, status: str) -> None:

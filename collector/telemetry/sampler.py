@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -89,6 +90,7 @@ class Sampler:
         self._history: list[Sample] = []
         self._drained = 0  # how many of the history were handed out by drain()
         self._since_start = 0
+        self._started_ns = 0
         self._heard = False  # the process has not hung up
 
     def start(self) -> list[Capability]:
@@ -105,6 +107,7 @@ class Sampler:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_python_path())}
         with self._arrived:
             self._since_start, self.capabilities, self._heard = 0, [], True
+        self._started_ns = time.monotonic_ns()
         self._process = process = subprocess.Popen(
             [sys.executable, "-P", "-m", "collector.telemetry.child", self._config],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment,
@@ -176,6 +179,14 @@ class Sampler:
     def alive(self) -> bool:
         """Whether the process runs and is heard."""
         return self._process is not None and self._process.poll() is None and self._heard
+
+    def own_cpu(self) -> tuple[float, float] | None:
+        """CPU seconds that the process has used since its last start, and how long ago that was; None before a sample."""
+        with self._arrived:
+            last = next((s for s in reversed(self._history[-self._since_start :]) if s.sampler_cpu_s is not None), None)
+        if last is None or last.sampler_cpu_s is None or not self._since_start:
+            return None
+        return last.sampler_cpu_s, (last.t_ns - self._started_ns) / 1e9
 
     def restart(self) -> list[Capability]:
         """Ends what is left of the process and starts another; received samples and watched pids are kept.

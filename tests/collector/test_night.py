@@ -146,6 +146,8 @@ def test_a_campaign_is_measured_and_its_joules_add_up(site: Site) -> None:
     assert len(site.store.query("SELECT * FROM v_model_loads")) == 2, "a process per case"
     kinds = site.store.query("SELECT kind FROM baselines ORDER BY measured_at")
     assert list(kinds.kind) == ["unloaded", "loaded", "loaded"], "without a model once"
+    cost = site.store.query("SELECT detail FROM events WHERE name = 'sampler_cost'").detail[0]
+    assert "1.50% of one core" in cost
     about = site.store.query("SELECT reference_temperature_c AS c, idle_vram_bytes AS b FROM campaigns").iloc[0]
     assert (about.c, about.b) == (40.0, 1 << 30)
 

@@ -93,6 +93,10 @@ class FakeSampler:
         self.restarts = 0
         self.watched: list[int] = []
 
+    def own_cpu(self) -> tuple[float, float]:
+        """What sampling took."""
+        return 1.5, 100.0
+
     def power(self, watts: float) -> None:
         """From now on the GPU draws so much."""
         self.levels.append((self.clock.ns, watts))

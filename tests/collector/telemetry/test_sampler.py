@@ -117,10 +117,14 @@ def test_between_takes_one_sample_either_side(sampler: Sampler) -> None:
 def test_a_killed_sampler_is_noticed_and_starts_again() -> None:
     sampler = Sampler(rate_hz=50)
     assert not sampler.alive
+    assert sampler.own_cpu() is None
     sampler.start()
     sampler.watch([os.getpid()])
     assert sampler.alive
     assert sampler._process is not None
+    cost = sampler.own_cpu()
+    assert cost is not None
+    assert 0 < cost[0] <= cost[1], "one process cannot use more than one core"
     os.kill(sampler._process.pid, signal.SIGKILL)
     limit = time.monotonic() + 20
     while sampler.alive and time.monotonic() < limit:

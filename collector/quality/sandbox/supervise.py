@@ -76,7 +76,7 @@ def supervise(backend: Backend, job: dict[str, Any], stdin: str, limits: Limits)
         limits: what it may use.
 
     Raises:
-        NoSandbox: the sandbox itself did not start; this says nothing about the program.
+        NoSandbox: the sandbox itself did not start, or broke off; this says nothing about the program.
     """
     header = json.dumps({**job, "plan": backend.plan(limits)}).encode()
     given = b"%010d" % len(header) + header + stdin.encode("utf-8", "surrogatepass")
@@ -177,7 +177,9 @@ class _Watch:
     def _not_run(self, code: int, said: str) -> NoSandbox:
         text = " ".join(said.split())[-300:] or f"exit code {code}"
         en, zh = self.backend.service.refused(code, text) if self.backend.service else (text, text)
-        return _broken(self.backend, en, zh)
+        if self.begun is None:
+            return _broken(self.backend, en, zh)
+        return NoSandbox(f"The sandbox {self.backend.name} broke off: {en}", f"沙箱 {self.backend.name} 中途中断：{zh}")
 
     def _watch(self) -> Status | None:
         """Takes output until all is said; the reason when we end it ourselves."""

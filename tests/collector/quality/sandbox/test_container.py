@@ -141,8 +141,8 @@ def test_a_keeper_that_is_gone_too_means_that_memory_is_over(calls: Calls, monke
 @pytest.mark.parametrize(
     ("fault", "en", "zh"),
     [
-        ("breaks off", r"unexpected EOF \(exit code 125\)", "退出码 125"),
-        ("image is gone", r"image not known \(exit code 125\)", "退出码 125"),
+        ("breaks off", r"container broke off: .*unexpected EOF \(exit code 125\)", "退出码 125"),
+        ("image is gone", r"container did not start: .*image not known \(exit code 125\)", "退出码 125"),
         ("no python", "has no python3 that runs: .*executable file not found", "中没有可运行的 python3"),
     ],
 )

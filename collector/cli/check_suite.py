@@ -37,6 +37,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help=t("item files (default: the shipped suite)", "题目文件（默认：自带任务集）"),
     )
     add("--json", action="store_true", help=t("print JSON", "输出 JSON"))
+    own = t(
+        "imported items: ask only for what a quality rests on, not for lengths and numbers of references and cases",
+        "导入的题目：只检查评分所必需的内容，不要求长度以及参考答案与用例的数量",
+    )
+    add("--own", action="store_true", help=own)
     help_ = t("run the reference solutions of code items in the sandbox", "在沙箱中运行代码题的参考解")
     add("--run-code", action="store_true", help=help_)
     parser.set_defaults(func=_check)
@@ -58,6 +63,7 @@ def _check(options: argparse.Namespace) -> int:
         items,
         beside=beside,
         shipped=not options.files,
+        own=options.own,
         count_tokens=counter,
         run_code=code_verdict if options.run_code else None,
     )

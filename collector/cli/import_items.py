@@ -86,7 +86,7 @@ def _summary(found: Imported, target: Path) -> list[str]:
             f"已写入 {target}：题目 {len(found.tables)} 道（{shown}），跳过 {len(found.skipped)} 行。",
         ),
         t("In the experiment: ", "在实验文件中写：") + f'suite = ["{target.as_posix()}"]',
-        t("Check it with: ", "检查：") + f"python -m collector check-suite {target}",
+        t("Check it with: ", "检查：") + f"python -m collector check-suite --own {target}",
     ]
 
 

@@ -19,13 +19,13 @@ from collector.suite.tokens import token_estimate
 
 __all__ = ["CHECKS", "VERSION", "check", "share_held"]
 
-VERSION = 1
+VERSION = 2
 
 Constraint = Mapping[str, Any]
 
 _FENCE = re.compile(r"^\s*(?:```|~~~)")
 _RULE = re.compile(r"^\s*[-*_](?:\s*[-*_]){2,}\s*$")
-_LEAD = re.compile(r"^\s*(?:>\s?|[-*+]\s+)*")
+_LEAD = re.compile(r"^\s*(?:>\s?|[-*+]\s+|\d{1,2}(?:[.)]\s+|、))*")
 _HEADING = re.compile(r"^\s*(?:#{1,6}\s+\S|(?P<bold>\*\*|__)(?:(?!(?P=bold)).)+(?P=bold)\s*$|《[^》]+》\s*$)")
 _MARKS = re.compile(r"^#{1,6}\s+|[*`]|(?<!\w)_+|_+(?!\w)")
 _QUOTES = str.maketrans("“”„‟«»「」『』‘’‚", '""' * 5 + "'''")

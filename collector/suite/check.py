@@ -7,7 +7,7 @@ pass this (``python -m collector check-suite``).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,9 @@ That tokenizer knows the words of its own training text and spells others in byt
 (3 / 0.7 = 4.3), up to one per letter elsewhere; in code a "word" between two spaces is long. Beyond it a text is no
 Chinese or English prose, and its estimate says nothing.
 """
+
+_NEEDED = {"summary": ("source",), "code": ("entry_point", "cases")}
+"""Fields without which an answer has no quality; those of ``TASKS`` beyond them make it a better one."""
 
 _PER_CELL, _PER_LANGUAGE = 10, 30
 _REFERENCES = {"summary": 2}
@@ -67,6 +70,7 @@ def examine(
     *,
     beside: Sequence[Item] = (),
     shipped: bool = False,
+    own: bool = False,
     count_tokens: TokenCounter | None = None,
     run_code: CodeRunner | None = None,
 ) -> Findings:
@@ -76,18 +80,23 @@ def examine(
         items: what is checked.
         beside: other items that are used together with them, for doubles.
         shipped: whether they are to fill every task, load and language.
+        own: whether they come from elsewhere and need only what a quality rests on: lengths, fields that may be left out
+            and the numbers of references and cases are not looked at.
         count_tokens: the shipped tokenizer's count; None leaves the estimate alone.
         run_code: runs the reference solutions of code items; None leaves them unchecked.
     """
-    found = [*range_problems(items), *_doubles(items, beside)]
+    found = [*([] if own else range_problems(items)), *_doubles(items, beside)]
     if shipped:
         found += _counts(items)
-    if count_tokens is not None:
+    if count_tokens is not None and not own:
         found += (problem for item in items for problem in _implausible(item, count_tokens))
     unchecked: list[Problem] = []
     for item in items:
-        found += _references(item)
+        found += _references(item, 1 if own else _REFERENCES.get(item.task, 1))
+        found += _missing(item, _NEEDED.get(item.task, ()) if own else TASKS[item.task])
         found += _RULES[item.task](item)
+        if item.task == "code" and not own:
+            found += _few_cases(item)
         if item.task == "code" and item.payload.keys() >= TASKS["code"].keys():
             wrong, open_ = _solutions(item, run_code)
             found += wrong
@@ -137,9 +146,8 @@ def _implausible(item: Item, count_tokens: TokenCounter) -> Iterator[Problem]:
             )
 
 
-def _references(item: Item) -> Iterator[Problem]:
+def _references(item: Item, wanted: int) -> Iterator[Problem]:
     """Enough of them, none twice, and none that would fail as an answer."""
-    wanted = _REFERENCES.get(item.task, 1)
     if len(item.references) < wanted:
         yield Problem(
             item.id,
@@ -158,15 +166,14 @@ def _references(item: Item) -> Iterator[Problem]:
         yield Problem(item.id, "prompt", f"is written in {spoken}, not in {item.language}", f"的语言是 {spoken}，不是 {item.language}")
 
 
-def _missing(item: Item) -> Iterator[Problem]:
-    """The task's own fields that the item lacks."""
-    for field in TASKS[item.task]:
+def _missing(item: Item, fields: Iterable[str]) -> Iterator[Problem]:
+    """The fields that the item lacks."""
+    for field in fields:
         if field not in item.payload:
             yield Problem(item.id, field, "is missing", "缺失")
 
 
 def _qa(item: Item) -> Iterator[Problem]:
-    yield from _missing(item)
     if match(item.prompt, item.payload.get("answers", ())):
         en, zh = "holds an accepted answer, so that repeating it would do", "含有可接受的答案，复述提示即可答对"
         yield Problem(item.id, "prompt", en, zh)
@@ -180,7 +187,6 @@ def _qa(item: Item) -> Iterator[Problem]:
 
 
 def _summary(item: Item) -> Iterator[Problem]:
-    yield from _missing(item)
     source, length = item.payload.get("source", ""), item.payload.get("length", {})
     if " ".join(source.split()) not in " ".join(item.prompt.split()):
         yield Problem(item.id, "source", "does not stand in the prompt", "不在 prompt 中")
@@ -194,16 +200,18 @@ def _summary(item: Item) -> Iterator[Problem]:
 
 
 def _code(item: Item) -> Iterator[Problem]:
-    yield from _missing(item)
-    entry_point, cases = item.payload.get("entry_point", ""), item.payload.get("cases")
+    entry_point = item.payload.get("entry_point", "")
     if entry_point not in item.prompt:
         yield Problem(item.id, "prompt", f"does not name the entry point {entry_point!r}", f"没有写出入口函数 {entry_point!r}")
+
+
+def _few_cases(item: Item) -> Iterator[Problem]:
+    cases = item.payload.get("cases")
     if cases is not None and len(cases) < _CASES:
         yield Problem(item.id, "cases", f"has {len(cases)}, at least {_CASES} needed", f"有 {len(cases)} 个，至少需要 {_CASES} 个")
 
 
 def _creative(item: Item) -> Iterator[Problem]:
-    yield from _missing(item)
     for number, text in enumerate(item.references):
         for constraint, kept in constraints.check(item.payload.get("constraints", ()), text, item.language):
             if not kept:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from collector.errors import ItemError
-from collector.quality.language import detected_language
+from collector.quality.language import Prose
 from collector.suite.benchmarks import SHAPES
 from collector.suite.fields import TASKS
 from collector.suite.item import Item
@@ -138,7 +138,9 @@ def import_items(path: Path, wishes: Wishes) -> Imported:
             found.skipped.append(Remark(row.line, _bare(error.en), _bare(error.zh)))
             continue
         if item.hash in seen:
-            found.skipped.append(_double(row.line, seen[item.hash], found.lines))
+            # the guide lists an item once for every model; a campaign asks every model every item
+            doubles = found.remarks if "model" in row.values else found.skipped
+            doubles.append(_double(row.line, seen[item.hash], found.lines))
             continue
         seen[item.hash] = row.line
         names.add(item.id)
@@ -254,7 +256,10 @@ def _values(row: Mapping[str, Any], columns: Iterable[str]) -> list[str]:
 
 
 def _language(text: str) -> str:
-    found = detected_language(text)
+    prose = Prose.of(text)
+    found = prose.language
+    if found is None and prose.han and not prose.english:
+        return "zh"  # Chinese about English terms
     if found in (None, "other"):
         raise ItemError(
             "its language cannot be told; give --language, e.g. --language fr", "无法判断其语言，请用 --language 指定，例如 --language fr"

@@ -43,6 +43,13 @@ def test_it_writes_a_file_that_an_experiment_takes(run, source):
     assert sorted(path.name for path in source.parent.iterdir()) == ["mine.csv", "mine.items.json"]
 
 
+def test_what_it_writes_passes_the_check_that_it_names(run, source, capsys):
+    _, said, _ = run(source, *COLUMNS)
+    command = said.partition("Check it with: python -m collector ")[2].split()
+    assert command_line.main(["--lang", "en", *command]) == 0
+    assert "No problem; items: 1" in capsys.readouterr().out
+
+
 def test_it_ends_well_when_every_row_is_an_item(run, source, tmp_path):
     source.write_text(CSV.rsplit("\n", 2)[0], encoding="utf-8")
     out = tmp_path / "out.json"

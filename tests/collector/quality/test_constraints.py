@@ -133,6 +133,13 @@ def test_nothing_written_keeps_nothing_that_asks_for_something() -> None:
         assert not held("acrostic", answer, "zh", text="春")
 
 
+def test_numbers_of_a_list_are_no_text() -> None:
+    listed = "1. Light\n2. Across\n3) Many\n4、 Paths"
+    assert held("acrostic", listed, "en", text="LAMP")
+    assert held("line_length", listed, "en", unit="words", min=1, max=1)
+    assert not held("begins_with", "1984. It was cold.", "en", text="It")
+
+
 def test_share_held_counts_what_is_known() -> None:
     constraints: list[dict[str, Any]] = [
         {"kind": "title"},

@@ -53,6 +53,22 @@ def test_the_shipped_suite_is_full_and_has_no_problem() -> None:
     assert {note.item for note in found.unchecked} == {item.id for item in items if item.task == "code"}
 
 
+def test_items_from_elsewhere_need_only_what_a_quality_rests_on() -> None:
+    mine = [
+        item("qa", id="q", prompt="Why is it wet?", references=["Because it is water."], answers=None, key_facts=None),
+        item("summary", id="s", references=[text(9)], length=None),
+        item("code", id="c", cases=GOOD["code"]["cases"][:1]),
+        item("creative", id="w", constraints=None),
+    ]
+    assert examine(mine).problems
+    assert examine(mine, own=True, count_tokens=lambda _: 1).problems == []
+    bare = [item("summary", id="s", source=None), item("code", id="c", cases=None), item("qa", id="q", references=None)]
+    found = {(problem.item, problem.field) for problem in examine(bare, own=True).problems}
+    assert found == {("s", "source"), ("c", "cases"), ("q", "references")}
+    double = [item("qa", prompt=text(70)), item("qa", prompt=text(70, 7))]
+    assert [problem.field for problem in examine(double, own=True).problems] == ["id"]
+
+
 def test_a_suite_that_is_not_full_says_where() -> None:
     found = [str(problem) for problem in problems([item("qa", id=str(n), prompt=text(70, n)) for n in range(12)], shipped=True)]
     assert "qa short en: 12 items, at least 10 are needed" not in found

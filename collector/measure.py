@@ -218,9 +218,10 @@ def _answer(
     others = other_cpu_cores(usage, cores, sampled.sample_count)
     flags = [outcome.fault] if outcome.fault else []
     flags += answer_flags(figures, loaded, context.history, one.prompt, item.language, item.hash, on_gpu=bench.on_gpu)
-    more = [*joules.flags, *around, *state_flags(one.before, one.after), *context.case_flags]
+    poor = sampled.poor((outcome.end_ns - outcome.sent_ns) / 1e9, bench.experiment.telemetry.rate_hz)
+    more = [*joules.flags, *(["undersampled"] if poor else []), *around, *state_flags(one.before, one.after), *context.case_flags]
     more += surroundings_flags(start_c, context.history.start_c, others, cores)
-    flags += [flag for flag in more if flag not in flags]
+    flags = list(dict.fromkeys([*flags, *more]))
     if joules.energy_j is None and "energy_missing" not in flags and not outcome.fault:
         flags.append("energy_missing")
     cached = "prompt_cached" in flags

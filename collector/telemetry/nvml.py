@@ -139,10 +139,10 @@ class _Gpu:
     counts_alone: bool = False  # the counter has to be asked for by a call of its own
     by_usage: bool = False  # the power came by a call of its own
 
-    def fields(self) -> tuple[dict[int, float], int | None]:
-        """Field values by id, missing ones left out, and the monotonic stamp of the energy counter."""
+    def fields(self) -> tuple[dict[int, float], dict[int, int | None]]:
+        """Field values by id, missing ones left out, and the monotonic stamps of the energy counter and the power."""
         values: dict[int, float] = {}
-        stamp_ns: int | None = None
+        stamps_ns: dict[int, int | None] = {}
         answer = _ask("nvmlDeviceGetFieldValues", self.handle, [*_FIELD_IDS, *(self.slowdown or ())])
         for entry in answer or ():
             field_id, code, kind = entry.fieldId, entry.nvmlReturn, entry.valueType  # each access costs
@@ -154,16 +154,16 @@ class _Gpu:
             if field_id in _NEVER_ZERO and value <= 0:
                 continue
             values[field_id] = value
-            if field_id == _ENERGY:
-                stamp_ns = _monotonic_stamp_ns(entry.timestamp)
-        return values, stamp_ns
+            if field_id in (_ENERGY, _INSTANT):
+                stamps_ns[field_id] = _monotonic_stamp_ns(entry.timestamp)
+        return values, stamps_ns
 
     def read(self) -> GpuSample:
         """All fields of one GPU now."""
-        values, stamp_ns = self.fields()
+        values, stamps_ns = self.fields()
         energy_mj, average_mw, instant_mw = (values.get(key) for key in (_ENERGY, _AVERAGE, _INSTANT))
         if self.counts_alone:
-            energy_mj, stamp_ns = _ask("nvmlDeviceGetTotalEnergyConsumption", self.handle) or None, None
+            energy_mj = _ask("nvmlDeviceGetTotalEnergyConsumption", self.handle) or None
         if instant_mw is None:
             instant_mw = _ask("nvmlDeviceGetPowerUsage", self.handle) or None
             self.by_usage |= instant_mw is not None
@@ -179,7 +179,8 @@ class _Gpu:
             power_w=None if instant_mw is None else instant_mw / 1000,
             power_average_w=None if average_mw is None else average_mw / 1000,
             energy_j=None if energy_mj is None else energy_mj / 1000,
-            energy_t_ns=None if energy_mj is None else stamp_ns,
+            energy_t_ns=stamps_ns.get(_ENERGY),
+            power_t_ns=stamps_ns.get(_INSTANT),
             temperature_c=_ask("nvmlDeviceGetTemperature", self.handle, _TEMPERATURE_GPU),
             sm_clock_mhz=_ask("nvmlDeviceGetClockInfo", self.handle, _CLOCK_SM),
             throttled_power_s=self.power.add([values.get(_LIMIT_POWER), brake]),

@@ -33,6 +33,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _START_LIMIT_S = 30.0
 _STOP_LIMIT_S = 3.0
 _METER_ANSWER_S = 0.3  # what a meter on a wireless network usually takes at most
+_ENOUGH, _TELLING = 0.99, 2.0
 _MARGIN_S = 0.5  # around a window: driver stamps lag behind the sample that carries them
 
 
@@ -48,6 +49,10 @@ class Quality(NamedTuple):
     sample_count: int
     coverage: float
     jitter_p99_s: float | None
+
+    def poor(self, seconds: float, rate_hz: float) -> bool:
+        """Less than 99 % of the planned samples came, and two or more are missing: one alone says little of a short window."""
+        return self.coverage < _ENOUGH and (1.0 - self.coverage) * seconds * rate_hz >= _TELLING
 
 
 class Sampler:

@@ -92,6 +92,7 @@ class GpuSample:
     sm_clock_mhz: float | None = None
     throttled_power_s: float | None = None  # cumulative time throttled by power
     throttled_thermal_s: float | None = None  # cumulative time throttled by heat
+    power_t_ns: int | None = None  # the driver's own stamp of the power, on our monotonic clock
 
 
 @dataclass(frozen=True, slots=True)

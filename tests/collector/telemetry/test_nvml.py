@@ -32,6 +32,8 @@ def test_reads_every_field(fake_nvml: FakeNvml) -> None:
     assert gpu.uuid == "GPU-0"
     assert gpu.energy_t_ns is not None
     assert before_ns - 1_000_000 <= gpu.energy_t_ns <= time.monotonic_ns() + 1_000_000
+    assert gpu.power_t_ns is not None
+    assert abs(gpu.power_t_ns - gpu.energy_t_ns) < 1_000_000_000
     sensor.close()
 
 

@@ -266,6 +266,16 @@ def test_quality_sees_a_missing_tick_and_ignores_extra_readings() -> None:
     assert jitter_s == pytest.approx(0.2)
 
 
+def test_quality_is_poor_when_samples_are_missing_again_and_again() -> None:
+    def ticks(*left_out: int) -> list[Sample]:
+        return [Sample(n * SECOND // 10, sampler_cpu_s=0.0) for n in range(41) if n not in left_out]
+
+    assert not quality(ticks(), 0, 4 * SECOND).poor(4.0, 10.0)
+    assert not quality(ticks(10), 0, 4 * SECOND).poor(4.0, 10.0), "one alone"
+    assert quality(ticks(10, 11, 20, 21), 0, 4 * SECOND).poor(4.0, 10.0), "two gaps, neither of them long"
+    assert quality([], 0, SECOND).poor(1.0, 10.0)
+
+
 def test_quality_of_a_window_that_the_sampler_did_not_see() -> None:
     assert quality([], 0, SECOND, 10) == (0, 0.0, None)
     assert quality(_ticks(0.5), 0, SECOND, 10) == (1, 0.0, None)

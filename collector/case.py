@@ -17,7 +17,7 @@ from collector.campaign import cell_key
 from collector.conditions import Conditions
 from collector.cooling import cool_down
 from collector.errors import EngineError
-from collector.loading import interrupted, load_model, prepare
+from collector.loading import LoadFailed, interrupted, load_model, prepare
 from collector.measure import Answer, Asked, Context, MeasuringBench, ask, chat_request, finish, remeasure, send
 from collector.plan import Case, Cell
 from collector.record import Op, Record, event, insert, update, upsert
@@ -32,6 +32,7 @@ _WARMUP_CV: Final = 0.05
 _WARMUP_TOKENS: Final = 32
 _HEARTBEAT_S: Final = 10.0
 _AGAIN: Final = 2
+_HOPELESS: Final = {"http_400", "http_404"}  # no such model, or not with these options: not so after a restart either
 _THERMAL: Final = {"throttled", "temperature_drift"}
 
 
@@ -108,14 +109,28 @@ class _Case:
         self.tools.record.put(*self.baselines.measure(self.bench), *self._idle_of_load())
 
     def load(self, cause: str, *, fresh: bool) -> None:
-        """Brings the model into memory of a machine that is as it should be."""
+        """Brings the model into memory of a machine that is as it should be; tried as often as an answer.
+
+        Raises:
+            EngineError: it is not to be loaded, or the engine did not come back in between.
+        """
         conditions = self.tools.conditions
         if cause == "fault":  # the case goes on at the temperature that it has
             conditions.wait_for_memory(self.bench, fresh=fresh)
         else:
             self.case_flags = conditions.before_load(self.bench, fresh=fresh)
         unloaded = conditions.unloaded(self.bench, self.case.model.tag, fresh=fresh)
-        self.loaded, self.load_row = load_model(self.bench, self.loaded, cause, unloaded)
+        for left in reversed(range(self.protocol.attempts)):
+            try:
+                self.loaded, self.load_row = load_model(self.bench, self.loaded, cause, unloaded)
+                break
+            except LoadFailed as error:
+                if not left or error.fault in _HOPELESS:
+                    raise
+                self.tools.record.event("fault", error.fault, both(error.en, error.zh))
+                self.tools.restart()
+                self.bench = self.tools.make_bench()
+                conditions.wait_for_memory(self.bench, fresh=True)
         if self.load_row:
             self.tools.record.put(insert("model_loads", self.load_row))
             self.history.reloaded()

@@ -22,9 +22,17 @@ from collector.plan import Case, check_context
 from collector.telemetry.state import family_pids, foreign_gpu_pids
 from collector.telemetry.types import EnergyResult
 
-__all__ = ["in_memory", "interrupted", "load_model", "prepare", "timed_load"]
+__all__ = ["LoadFailed", "in_memory", "interrupted", "load_model", "prepare", "timed_load"]
 
 Row = dict[str, Any]
+
+
+class LoadFailed(EngineError):
+    """A model was not loaded; ``fault`` is what went wrong, by its name in db.flags."""
+
+    def __init__(self, fault: str, en: str, zh: str) -> None:
+        super().__init__(en, zh)
+        self.fault = fault
 
 
 def interrupted(fault: str | None) -> None:
@@ -76,7 +84,7 @@ def load_model(
         the loaded model, and the row of ``model_loads``; None where it was in memory already.
 
     Raises:
-        EngineError: the model cannot be loaded.
+        LoadFailed: the model was not loaded.
         KeyboardInterrupt: the user stopped it.
     """
     before, resident = _strangers(bench), in_memory(bench, wanted.model)
@@ -85,7 +93,7 @@ def load_model(
     interrupted(outcome.fault)
     if outcome.fault:
         why = outcome.fault_detail or outcome.fault
-        raise EngineError(f"{wanted.model} could not be loaded: {why}.", f"无法加载 {wanted.model}：{why}。")
+        raise LoadFailed(outcome.fault, f"{wanted.model} could not be loaded: {why}.", f"无法加载 {wanted.model}：{why}。")
     bench.own_gpu_pids.update(pid for pid in _strangers(bench) - before if not psutil.pid_exists(pid))
     loaded = placed(bench, replace(wanted, effective_context_length=None, memory_bytes=None, vram_bytes=None))
     # a server goes on listing a model for a moment whose runner was killed; loading it again starts another runner

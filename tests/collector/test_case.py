@@ -438,6 +438,28 @@ def test_a_model_that_cannot_be_loaded_is_told(desk: Desk) -> None:
         desk.run(trial())
 
 
+def test_a_load_that_failed_is_tried_again_with_a_new_process(desk: Desk) -> None:
+    desk.client.load_fault = "http_500"
+    restart = desk._restart
+
+    def mend() -> None:
+        restart()
+        desk.client.load_fault = "hang_first_token" if desk.restarts == 1 else None
+
+    desk._restart = mend  # type: ignore[method-assign]
+    report = desk.run(trial(repeats=1), items=1)
+    assert (report.answered, desk.restarts, desk.events()) == (1, 2, ["http_500", "hang_first_token"])
+    assert [row["cause"] for row in desk.rows("model_loads")] == ["case"]
+
+
+@pytest.mark.parametrize(("fault", "restarts"), [("http_500", 2), ("http_404", 0)])
+def test_a_load_that_goes_on_failing_is_given_up(desk: Desk, fault: str, restarts: int) -> None:
+    desk.client.load_fault = fault
+    with pytest.raises(EngineError):
+        desk.run(trial())
+    assert (desk.restarts, desk.events()) == (restarts, [fault] * restarts), "the last one is told by whoever called"
+
+
 def test_a_prompt_that_the_server_cut_is_flagged_even_where_it_came_first(desk: Desk) -> None:
     """A real server keeps half of the context: 202 of 400."""
 

@@ -18,7 +18,7 @@ from collector.i18n import t
 from collector.ollama_client import OllamaClient, base_url
 from collector.ollama_wire import same_model
 
-__all__ = ["Attached", "unload_new"]
+__all__ = ["Attached", "is_loopback", "unload_new"]
 
 _log = logging.getLogger(__name__)
 
@@ -92,13 +92,12 @@ class Attached:
 
         A container's port belongs to a forwarder, which is no engine: then the list is empty.
         """
-        parts = urlsplit(self.url)
-        if parts.hostname not in _LOOPBACK:
+        if not is_loopback(self.url):
             return []
         try:
             listening = {
                 c.pid for c in psutil.net_connections(kind="tcp")
-                if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == parts.port and c.pid
+                if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == urlsplit(self.url).port and c.pid
             }  # fmt: skip
         except psutil.AccessDenied:
             return []
@@ -120,6 +119,11 @@ class Attached:
         if not self.pids():
             return t("the server's process cannot be seen from here", "从本机看不到服务器进程")
         return t("the environment of another user's process cannot be read", "无法读取其他用户进程的环境变量")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a server's address is this machine's own."""
+    return urlsplit(url).hostname in _LOOPBACK
 
 
 def unload_new(url: str, before: set[str]) -> None:

@@ -1,7 +1,8 @@
 """What scoring itself takes: time, CPU seconds and joules, booked apart from the energy of the models.
 
 A GPU that scores is read from its own counter, the CPU from its energy counter where that is readable. Without one the
-joules of the CPU are its seconds times the watts per core that the campaign states (tier ``estimated``).
+joules of the CPU are its seconds times the watts per core that the campaign states (tier ``estimated``). Where a judge's
+server computes, its processes' CPU seconds are added.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from collector.engines.attached import Attached, is_loopback
 from collector.i18n import t
 from collector.telemetry.estimate import DEFAULT_WATTS_PER_CORE, FIELD, watts_per_core
 from collector.telemetry.nvml import NvmlSensor
+from collector.telemetry.process import ProcessTree
 from collector.telemetry.rapl import RaplSensor
 from collector.telemetry.sensor import Sensor, SensorOptions
 from collector.telemetry.types import Capability
@@ -39,14 +42,17 @@ class Booking:
     reason: str | None
 
 
-def booked(cpu_s: float, watts: float, *, cpu_j: float | None, gpu_j: float | None, on_gpu: bool) -> Booking:
+def booked(
+    cpu_s: float, watts: float, *, cpu_j: float | None, gpu_j: float | None, on_gpu: bool, unseen: bool = False
+) -> Booking:
     """Joules from what could be read.
 
     Args:
-        cpu_s: CPU seconds of this process.
+        cpu_s: CPU seconds of the processes that computed.
         watts: stated watts per busy core, for where no counter is readable.
         cpu_j: joules of the CPU by its counter, None without one; likewise ``gpu_j``.
         on_gpu: whether a GPU computed.
+        unseen: whether processes computed whose CPU seconds cannot be read.
     """
     if on_gpu and gpu_j is None:
         return Booking(None, None, None, "no_gpu_counter")
@@ -54,18 +60,29 @@ def booked(cpu_s: float, watts: float, *, cpu_j: float | None, gpu_j: float | No
         return Booking(gpu_j + (cpu_j or 0.0), "counter", "gpu" if cpu_j is None else "gpu+cpu", None)
     if cpu_j is not None:
         return Booking(cpu_j, "counter", "cpu", None)
+    if unseen:
+        return Booking(None, None, None, "engine_not_visible")
     return Booking(cpu_s * watts, "estimated", "process", None)
 
 
 @dataclass
 class Evaluation:
-    """One stretch of scoring for one campaign: started when made, stored by :meth:`store`."""
+    """One stretch of scoring for one campaign: started when made, stored by :meth:`store`.
+
+    Attributes:
+        watts: stated watts per busy core.
+        server: address of the engine that computes for us; None when this process computes.
+    """
 
     campaign_id: str
     watts: float = DEFAULT_WATTS_PER_CORE
     options: SensorOptions = field(default_factory=SensorOptions)
+    server: str | None = None
 
     def __post_init__(self) -> None:
+        self._engine = ProcessTree()
+        if self.server is not None:
+            self._engine.watch(Attached(self.server).pids())
         self._sensors: list[Sensor] = [RaplSensor(self.options), NvmlSensor(self.options)]
         for sensor in self._sensors:
             sensor.probe()
@@ -81,6 +98,11 @@ class Evaluation:
         gpus = [gpu.energy_j for gpu in found.get("gpus", ())]
         return found.get("cpu_energy_j"), None if not gpus or None in gpus else sum(gpus)
 
+    def look(self) -> None:
+        """Looks for processes that the engine has started meanwhile; to be called now and then."""
+        if self.server is not None:
+            self._engine.rescan()
+
     def store(self, store: Store, *, checkpoint: str | None, device: str | None, answers: int, pairs: int) -> Booking:
         """Ends the stretch and writes its row.
 
@@ -89,16 +111,22 @@ class Evaluation:
             checkpoint: label of what scored, None when nothing had to be loaded.
             device: where it computed, None when nothing was computed.
             answers: answers judged.
-            pairs: pairs of texts that were computed, not found in the cache.
+            pairs: pairs of texts that were computed, not found in the cache; of an optional scorer its figures.
         """
-        cpu_s = time.process_time() - self._cpu_s
+        self.look()
+        cpu_s = time.process_time() - self._cpu_s + self._engine.cpu_s()
         cpu_j, gpu_j = (
             None if before is None or after is None or after <= before else after - before  # a reset reads 0
             for before, after in zip((self._cpu_j, self._gpu_j), self._read(), strict=True)
         )
         for sensor in self._sensors:
             sensor.close()
-        booking = booked(cpu_s, self.watts, cpu_j=cpu_j, gpu_j=gpu_j, on_gpu=(device or "").startswith("cuda"))
+        on_gpu = (device or "").startswith("cuda")
+        if self.server is not None and not is_loopback(self.server):
+            booking = Booking(None, None, None, "engine_on_another_machine")
+        else:
+            unseen = self.server is not None and not self._engine.watched
+            booking = booked(cpu_s, self.watts, cpu_j=cpu_j, gpu_j=gpu_j, on_gpu=on_gpu, unseen=unseen)
         row = {
             "evaluation_id": uuid.uuid4().hex, "campaign_id": self.campaign_id, "started_at": self._started_at,
             "duration_s": (time.monotonic_ns() - self._start_ns) / 1e9, "cpu_s": cpu_s, "checkpoint": checkpoint,

@@ -88,6 +88,15 @@ class ExtraScorer(ABC):
     def verdicts(self, asked: Sequence[Asked]) -> list[list[Verdict]]:
         """The figures of each answer, in the order given; an empty list where the scorer has nothing to say."""
 
+    @property
+    def server(self) -> str | None:
+        """Address of the engine that computes; None when this process does."""
+        return None
+
+    def device(self) -> str | None:
+        """``cuda`` where a GPU computed, ``cpu`` where none did, None when that is not known."""
+        return None
+
     def close(self) -> None:  # noqa: B027 (most hold nothing)
         """Lets everything go."""
 
@@ -134,6 +143,20 @@ class OllamaExtra(ExtraScorer):
                 f"{self.model} 没有给出回答（{outcome.fault}：{outcome.fault_detail}）；已评分的结果已保存，请重新运行命令。",
             )
         return outcome.text
+
+    @property
+    def server(self) -> str | None:
+        """Address of the Ollama server."""
+        return self.client.url
+
+    def device(self) -> str | None:
+        """Where the server holds the model, by its own word."""
+        try:
+            loaded = [one for one in self.client.ps() if same_model(one.name, self.model)]
+        except EngineError:
+            return None
+        sizes = [one.size_vram_bytes for one in loaded if one.size_vram_bytes is not None]
+        return None if not sizes else "cuda" if any(sizes) else "cpu"
 
     def close(self) -> None:
         """Closes the connection; the server lets the model go by itself."""

@@ -55,6 +55,10 @@ class BertScore(ExtraScorer):
                     ]
         return found
 
+    def device(self) -> str | None:
+        """Where the package put its model; None before the first answer."""
+        return next((str(scorer.device) for scorer in self._scorers.values()), None)
+
     def _scorer(self, language: str) -> Any:
         if language not in self._scorers:
             self._scorers[language] = self._package.BERTScorer(lang=language, device=self._device)

@@ -33,6 +33,8 @@ def test_what_is_booked(
 ) -> None:
     found = booked(2.0, 10.0, cpu_j=cpu_j, gpu_j=gpu_j, on_gpu=on_gpu)
     assert (found.energy_j, found.tier, found.scope, found.reason) == expected
+    if found.tier == "estimated":
+        assert booked(2.0, 10.0, cpu_j=None, gpu_j=None, on_gpu=False, unseen=True).reason == "engine_not_visible"
 
 
 def test_each_campaign_gets_its_row(

@@ -1,6 +1,7 @@
 """Optional scorers: their figures stand beside the quality, and what they lack is said."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import EngineError, ModelMissing, ScorerError, UsageError
+from collector.quality import evaluation
 from collector.quality.extra import EXTRAS, ExtraOptions
 from collector.quality.extra import run as running
 from collector.quality.extra.judge import read_marks
@@ -70,6 +72,43 @@ def test_minicheck_asks_every_sentence(store: Store, answered: Add, server: Call
     assert run_extras(store, None, ["minicheck"], ExtraOptions(host=asked.url)) == {"minicheck": {}}
 
 
+def bookings(store: Store) -> list[dict[str, object]]:
+    frame = store.query("SELECT * FROM evaluations ORDER BY campaign_id")
+    return list(frame.astype(object).where(frame.notna(), None).to_dict("records"))
+
+
+def test_the_judges_energy_is_booked_with_its_campaign(
+    store: Store, answered: Add, server: Callable[..., ScriptedServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "RaplSensor", evaluation.NvmlSensor)  # no counter, wherever the test runs
+    monkeypatch.setattr(evaluation.Attached, "pids", lambda _self: [os.getpid()])
+    answered(EN, "Ice floats.")
+    answered(EN, "Ice floats.", engine="pocket")
+    asked = server(lambda _: "Yes")
+    run_extras(store, None, ["minicheck"], ExtraOptions(host=asked.url))
+    rows = bookings(store)
+    assert [(row["campaign_id"], row["answers"], row["pairs"]) for row in rows] == [
+        ("campaign-ollama", 1, 1), ("campaign-pocket", 1, 1),
+    ]  # fmt: skip
+    for row in rows:
+        assert str(row["checkpoint"]).startswith("bespoke-minicheck@")
+        assert row["energy_tier"] == "estimated"
+        # this process and the "server", which is this process again
+        assert row["energy_j"] == pytest.approx(10.0 * float(str(row["cpu_s"])))
+
+
+def test_a_server_that_cannot_be_seen_has_a_reason_instead(
+    store: Store, answered: Add, server: Callable[..., ScriptedServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "RaplSensor", evaluation.NvmlSensor)
+    answered(EN, "Ice floats.")
+    asked = server(lambda _: "Yes")
+    run_extras(store, None, ["minicheck"], ExtraOptions(host=asked.url))
+    assert [(row["energy_j"], row["energy_reason"]) for row in bookings(store)] == [(None, "engine_not_visible")]
+    far = evaluation.Evaluation("c", server="http://192.0.2.7:11434")
+    assert far.store(store, checkpoint="x", device=None, answers=1, pairs=1).reason == "engine_on_another_machine"
+
+
 def test_judge_gives_marks_but_not_to_itself(
     store: Store, answered: Add, server: Callable[..., ScriptedServer]
 ) -> None:
@@ -120,6 +159,7 @@ def test_a_failing_engine_is_told_and_what_was_scored_stays(store: Store, answer
     routes = {"/api/tags": TAGS, "/api/chat": error(500, {"error": "broken"})}
     with ScriptedServer(routes) as asked, pytest.raises(EngineError, match="broken"):
         run_extras(store, None, ["minicheck"], ExtraOptions(host=asked.url))
+    assert [(row["answers"], row["pairs"]) for row in bookings(store)] == [(0, 0)]
 
 
 def test_bert_score_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +177,7 @@ def test_bert_score_takes_the_best_reference_per_language(
 
     class Fake:
         def __init__(self, lang: str, device: str | None) -> None:
-            self.lang = lang
+            self.lang, self.device = lang, device or "cpu"
 
         def score(self, answers: list[str], references: list[list[str]]) -> tuple[torch.Tensor, ...]:
             calls.append((self.lang, answers, references))
@@ -153,6 +193,9 @@ def test_bert_score_takes_the_best_reference_per_language(
     assert [(lang, len(references[0])) for lang, _, references in calls] == [
         ("en", len(EN.references)), ("zh", len(ZH.references)),
     ]  # fmt: skip
+    (booking,) = store.query("SELECT * FROM evaluations").to_dict("records")
+    assert (booking["checkpoint"], booking["device"], booking["pairs"]) == ("bert-score", "cpu", 6)
+    assert booking["energy_j"] >= 0
     rows = [(row[2], row[3], row[4]) for row in figures(store) if row[5] is None]
     assert rows[:3] == [("f1", 0.75, 0.75), ("precision", 0.25, 0.25), ("recall", -0.5, 0.0)]
 

@@ -36,7 +36,9 @@ WHERE v.status = 'ok'
       (SELECT list(flag) FROM flag_effects WHERE effect <> 'left_out'), string_split(v.flags, ',')));
 
 CREATE OR REPLACE VIEW v_scores AS
-SELECT run_id, metric, direction, raw, value, checkpoint, floor, reason FROM scores;
+SELECT run_id, metric, direction, raw, value, checkpoint, revision, dtype, sum_logprob, token_count, truncated, windowed,
+    floor, reason, scored_at
+FROM scores;
 
 CREATE OR REPLACE VIEW v_samples AS SELECT * FROM samples;
 

@@ -48,7 +48,7 @@ def card_of(row: pd.Series, what: pd.Series) -> Card:
         },
         notes=[words for applies, words in (
             (row["status"] == "provisional", t("model.note_provisional")), (bool(row.get("demo")), t("notice.demo_short")),
-            (estimated, t("model.note_estimated")), (few, t("model.note_few"))) if applies],
+            (estimated, t("notice.estimated_short")), (few, t("model.note_few"))) if applies],
     )  # fmt: skip
 
 

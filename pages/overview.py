@@ -12,6 +12,10 @@ from rating import best_class_shares, current
 
 OVERALL = "overall"
 NARROWING = ("family", "size", "quantization")
+VIEW_COLUMNS = {
+    "label": "configuration", "joules": "joules_per_success", "joules_interval": "joules_per_success_95", "speed": "decode_tokens_per_s",
+    "ttft": "ttft_s", "eqr": "eqr_per_kj", "items": "n_items", "why": "reasons",
+}  # fmt: skip
 
 
 def choose_rows(ratings: pd.DataFrame, figures: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -232,7 +236,7 @@ def part_figures(shot: Snapshot, cohort: str) -> None:
 
 
 shot = open_page("overview")
-ratings, figures = shot.frame("ratings"), shot.frame("figures")
+ratings, figures = table.standing(shot.frame("ratings")), shot.frame("figures")
 if figures.empty:
     st.info(t("overview.no_valid"), icon=":material/hourglass_empty:")
     st.page_link("collection.py", label=t("overview.see_collection"), icon=":material/sensors:")
@@ -258,7 +262,7 @@ with st.container(horizontal=True):
     if len(ratings):
         export.rating_table_button(shot.frame("ratings"))
     export.view_button(view.drop(columns=["badge", "quality_badge"]).assign(
-        grade=rows["grade"], quality_class=rows["quality_class"]), "view")  # fmt: skip
+        grade=rows["grade"], quality_class=rows["quality_class"]).rename(columns=VIEW_COLUMNS), "ratings-view")  # fmt: skip
 if (rows["status"] != "rated").any():
     with st.expander(t("overview.why_title"), expanded=bool((rows["status"] == "unrated").any())):
         not_rated(rows)

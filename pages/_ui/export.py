@@ -14,8 +14,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def rating_csv(ratings: pd.DataFrame) -> bytes:
-    """The rows of ``v_ratings`` as the file that ``python -m rating table --csv`` writes."""
-    return rating.csv_bytes(ratings.to_dict("records"))
+    """The rows of ``v_ratings`` as the file that ``python -m rating table --csv`` writes: those that stand."""
+    return rating.csv_bytes(rating.current(ratings.to_dict("records")))
 
 
 def view_csv(frame: pd.DataFrame) -> bytes:
@@ -23,12 +23,8 @@ def view_csv(frame: pd.DataFrame) -> bytes:
     safe = frame.copy()
     for name in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = [
-                "'" + v
-                if isinstance(v, str) and v.startswith(_FORMULA)
-                else ("; ".join(v) if isinstance(v, list) else v)
-                for v in safe[name]
-            ]
+            texts = ["; ".join(v) if isinstance(v, list) else v for v in safe[name]]
+            safe[name] = ["'" + v if isinstance(v, str) and v.startswith(_FORMULA) else v for v in texts]
     return safe.to_csv(index=False).encode("utf-8-sig")
 
 

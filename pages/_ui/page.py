@@ -22,6 +22,7 @@ def open_page(name: str, *, needs: str = "runs") -> Snapshot:
     Raises:
         StoreError: the store cannot be read.
     """
+    st.session_state["notes"] = []
     st.title(t(f"nav.{name}"))
     st.caption(t(f"{name}.lead"))
     shot = snapshot()
@@ -36,11 +37,12 @@ def notices(frame: pd.DataFrame) -> None:
     """Says what figures are not, where ``frame`` (columns ``demo``, ``energy_tier``) holds such rows; one box for all."""
     found = []
     if frame["demo"].fillna(False).astype(bool).any():
-        found.append(t("notice.demo"))
+        found.append("demo")
     if frame["energy_tier"].fillna("").str.contains("estimated").any():
-        found.append(t("notice.estimated"))
+        found.append("estimated")
     if found:
-        st.info("\n\n".join(found), icon=":material/info:")
+        st.info("\n\n".join(t(f"notice.{name}") for name in found), icon=":material/info:")
+    st.session_state["notes"] = [t(f"notice.{name}_short") for name in found]  # for pictures that leave the page
 
 
 def choose_cohort(figures: pd.DataFrame) -> str:

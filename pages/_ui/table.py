@@ -9,10 +9,11 @@ import pandas as pd
 
 from pages._ui import badge, i18n
 from pages._ui.i18n import chance, code_text, interval, joined, t
+from rating import current
 
 __all__ = [
     "SIZES", "certainty", "default_task", "grade_range", "labels", "leaderboard", "note_options", "notes", "reasons", "schemes",
-    "shared_reasons", "shown", "size_class", "too_few",
+    "shared_reasons", "shown", "size_class", "standing", "too_few",
 ]  # fmt: skip
 
 SIZES = ("under_1b", "1b_to_4b", "4b_to_10b", "from_10b")
@@ -91,6 +92,12 @@ def schemes(ratings: pd.DataFrame) -> list[str]:
     found = ratings.groupby("scheme").agg(letters=("grade", "count"), newest=("rated_at", "max")).reset_index()
     found["lettered"] = found["letters"] > 0
     return list(found.sort_values(["lettered", "newest", "scheme"], ascending=[False, False, True])["scheme"])
+
+
+def standing(ratings: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the rating table as it stands (:func:`rating.current`), as the command prints it."""
+    rows = current(ratings[["cohort", "scheme"]].assign(at=range(len(ratings))).to_dict("records"))
+    return ratings.iloc[[row["at"] for row in rows]]
 
 
 def in_force(ratings: pd.DataFrame, cohort: str) -> pd.DataFrame:

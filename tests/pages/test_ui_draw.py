@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 import pytest
 
-from pages._ui import badge, draw
+from pages._ui import badge, draw, theme
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +19,14 @@ def test_a_chart_is_saved_as_svg_with_its_words_as_text(made: alt.LayerChart) ->
     assert svg.startswith("<svg")
     assert "能效" in svg
     assert "<b>" not in svg
+
+
+def test_a_saved_chart_says_what_it_shows_and_what_its_figures_are_not(made: alt.LayerChart) -> None:
+    svg = draw.picture(made.properties(title=alt.TitleParams("Summary")), "svg", "Energy by task", ["estimated <i>"]).decode()
+    assert "Summary: Energy by task" in svg
+    assert "estimated &lt;i&gt;" in svg
+    coloured = alt.Chart(pd.DataFrame({"x": [1, 2]})).mark_point().encode(x="x:Q", color="x:N")
+    assert theme.SERIES[0].lower() in draw.picture(coloured, "svg").decode().lower(), "in the colours of the page"
 
 
 def test_a_chart_is_saved_as_png(made: alt.LayerChart) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as some
 
 import rating
 from db import Store, reader
-from pages._ui import badge, charts, export, theme
+from pages._ui import badge, charts, export, table, theme
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = {"eei": "EEI", "configuration": "Configuration", "grade": "Grade", "interval": "95 %", "joules": "J per success",
@@ -141,6 +141,7 @@ def test_tokens_add_up_to_the_answer() -> None:
 def test_download_is_byte_for_byte_the_commands_file(own: Store, tmp_path: Path) -> None:
     with own.write() as w:
         w.execute("UPDATE ratings SET model = '=cmd|calc' WHERE task = 'qa' AND model LIKE 'phi3%'")
+        w.execute("INSERT INTO ratings SELECT * REPLACE ('sample-1+own-0a1b' AS scheme) FROM ratings WHERE task = 'qa'")
     written = tmp_path / "table.csv"
     done = subprocess.run(
         [sys.executable, "-m", "rating", "table", "--db", str(own.path), "--csv", str(written)],
@@ -148,7 +149,9 @@ def test_download_is_byte_for_byte_the_commands_file(own: Store, tmp_path: Path)
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     ratings = reader.ratings(own)
-    assert set(ratings["scheme"]) > {"sample-1"}, "the command rated and stored"
+    assert set(ratings["scheme"]) > {"sample-1", "sample-1+own-0a1b"}, "the command rated and stored"
+    assert b"sample-1+own" not in written.read_bytes(), "what served before the basket is history"
+    assert "sample-1+own-0a1b" not in set(table.standing(ratings)["scheme"])
     assert export.rating_csv(ratings) == written.read_bytes()
     assert written.read_bytes().startswith(b"\xef\xbb\xbf")
     assert ",'=cmd|calc," in written.read_text(encoding="utf-8-sig")

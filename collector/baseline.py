@@ -21,10 +21,12 @@ from collector.telemetry.types import IdleBaseline
 from collector.telemetry.usage import aggregate, hottest_c, vram_at
 from db.texts import both
 
-__all__ = ["Baselines", "Idle", "drifted", "measure_idle", "steady"]
+__all__ = ["SETTLING", "Baselines", "Idle", "drifted", "measure_idle", "steady"]
 
 Kind = Literal["unloaded", "loaded", "spot"]
 
+SETTLING: Final = 3
+"""Tries at an idle power: an engine goes on starting for a while after it answers, and its threads spin after work."""
 _DRIFT: Final = 0.10
 _LEAST_W: Final = 0.5
 _SPOT_BLOCK_S: Final = 0.5
@@ -101,12 +103,17 @@ class Baselines:
         return self.current.power if self.current else None
 
     def measure(self, bench: MeasuringBench) -> list[Op]:
-        """Measures the baseline with the model loaded, unless the protocol leaves it out."""
+        """Measures the baseline with the model loaded, unless the protocol leaves it out; up to three times until steady."""
         seconds = bench.experiment.protocol.value("baseline_s")
         if seconds <= 0:
             return []
-        self.current = measure_idle(bench, "loaded", seconds, self.configuration_id, self.power)
-        return [insert("baselines", self.current.row)]
+        before, ops = self.power, []
+        for _ in range(SETTLING):
+            self.current = measure_idle(bench, "loaded", seconds, self.configuration_id, before)
+            ops.append(insert("baselines", self.current.row))
+            if steady(self.current.power):
+                break
+        return ops
 
     def answered(self, bench: MeasuringBench, run_ids: list[str]) -> list[Op]:
         """Takes new answers in and checks the baseline where it is time."""

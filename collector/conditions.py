@@ -7,7 +7,7 @@ from typing import Final
 
 import psutil
 
-from collector.baseline import Idle, measure_idle, steady
+from collector.baseline import SETTLING, Idle, measure_idle, steady
 from collector.cooling import Waited, cool_down, temperature_now, vram_now, wait_for_memory
 from collector.measure import MeasuringBench
 from collector.record import Record, insert, update
@@ -18,7 +18,6 @@ from db.texts import both
 __all__ = ["Conditions"]
 
 _BUSY: Final = 0.5  # load average over cores
-_SETTLING: Final = 3  # an engine goes on starting for a while after it answers
 _GIB: Final = 1 << 30
 
 
@@ -96,7 +95,7 @@ class Conditions:
             if not fresh:
                 return None
             before = self._unloaded[1].power if self._unloaded else None
-            for _ in range(_SETTLING):
+            for _ in range(SETTLING):
                 idle = measure_idle(bench, "unloaded", seconds, None, before)
                 self.record.put(insert("baselines", idle.row))
                 if steady(idle.power):

@@ -196,6 +196,25 @@ def test_a_baseline_that_drifts_is_measured_again_and_the_answers_since_are_flag
     assert len(lab.store.query("SELECT * FROM v_runs_valid")) == 6, "shown only"
 
 
+def test_a_baseline_that_is_not_steady_is_measured_again(desk: Desk) -> None:
+    """Threads that go on spinning for a while after the warm-up."""
+    original, spinning = desk.sampler.power, iter([True])
+
+    def power(watts: float) -> None:
+        original(watts)
+        if watts == 80.0 and len(desk.client.asked) == 1 and next(spinning, False):  # after the warm-up
+            desk.sampler.levels.append((desk.clock.ns + 3_000_000_000, 80.0))
+            desk.sampler.levels[-2] = (desk.clock.ns, 300.0)
+
+    desk.sampler.power = power  # type: ignore[method-assign]
+    desk.run(trial(repeats=1), items=1)
+    loaded = [row["power_w"] for row in desk.rows("baselines") if row["kind"] == "loaded"]
+    assert len(loaded) == 2
+    assert loaded[0] > 150.0
+    assert loaded[1] == pytest.approx(80.0)
+    assert [run["baseline_power_w"] for run in desk.runs()] == [pytest.approx(80.0)]
+
+
 def test_repeats_of_an_item_share_one_window_by_time(lab: Lab) -> None:
     lab.client.answer_s = 0.5
     report = lab.run(trial(repeats=5, protocol={"batch_s": 1.2}))

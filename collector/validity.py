@@ -6,13 +6,15 @@ reports (the first request after a load has nothing to find and is left out). A 
 nonces that begin alike, is a cached prompt; while nothing was learnt yet, more than 20 % of the prompt. A server that does
 not tell is caught by its rate: more than 3 times the median prefill rate of the case's other answers and 1.5 times the
 highest of them, where the whole prompt would have taken at least 20 ms (below that a rate is noise, and so is what a cache
-saves).
+saves); below 200 ms, where a busy machine still makes rates jump, the prompt must also have taken no longer than three steps
+of the answer.
 
 **Cut prompt**, five signs. The tokens are fewer than 3/4 of what this tokenizer makes of so much text in this language
 (learnt from prompts that fill less than 45 % of the context, which no server cuts) and so much text would fill 60 % of
 the context. Or, while nothing was learnt, fewer than half of the estimate of a prompt that fills 40 %: no tokenizer is that
 good; or fewer than the estimate and exactly as many as Ollama leaves of a prompt that is too long (the first four tokens
-and half of the rest of the context: 258 of 512, 802 of 1600, seen on 0.32.15 with ``/api/chat``). Or the same item's prompt, which differs by its nonce alone, had more than 16 tokens (and 5 %) more in another repeat.
+and half of the rest of the context: 258 of 512, 802 of 1600, seen on 0.32.15 with ``/api/chat``). Or the same item's
+prompt, which differs by its nonce alone, had more than 16 tokens (and 5 %) more in another repeat.
 Or another item, longer or shorter by a fifth, has the same count: both were cut at the same place. What is learnt later in a
 case may tell of earlier answers too (:meth:`History.cut_after_all`).
 """
@@ -39,6 +41,8 @@ _CACHED_SHARE: Final = 0.2
 _CACHED_RATE: Final = 3.0
 _ABOVE_ALL: Final = 1.5  # a busy machine makes rates low, never high
 _NOTICED_S: Final = 0.02
+_CERTAIN_S: Final = 0.2
+_CACHED_STEPS: Final = 3.0  # what is left to be read of a cached prompt takes hardly more than a step of the answer
 _ENOUGH: Final = 3  # answers behind a median
 _UNCUT: Final = 0.45  # of the context; a server that cuts keeps about half of it
 _CUT: Final = 0.75
@@ -78,6 +82,13 @@ class Loaded:
     def context(self) -> int:
         """Tokens of context in force: what the engine says, else what was asked for."""
         return self.effective_context_length or int(self.options["num_ctx"])
+
+
+def _many_steps(figures: Timing) -> bool:
+    """Whether the prompt took longer than a few tokens of the answer; no where it cannot be told."""
+    if figures.prefill_s is None or figures.tpot_s is None:
+        return False
+    return figures.prefill_s > _CACHED_STEPS * figures.tpot_s
 
 
 @dataclass
@@ -128,7 +139,8 @@ class History:
             if self._tells_cached or rate is None or len(self._rates) < _ENOUGH:
                 return False
             usual = statistics.median(self._rates)
-            if (figures.prompt_tokens or 0) <= _NOTICED_S * usual:
+            usual_s = (figures.prompt_tokens or 0) / usual
+            if usual_s <= _NOTICED_S or (usual_s < _CERTAIN_S and _many_steps(figures)):
                 return False
             return rate > _CACHED_RATE * usual and rate > _ABOVE_ALL * max(self._rates)
         if self._template_tokens is not None:

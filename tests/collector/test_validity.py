@@ -21,6 +21,21 @@ def _figures(prompt_tokens: int = 100, cached: int | None = None, rate: float | 
     return replace(FIGURES, prompt_tokens=prompt_tokens, cached_prompt_tokens=cached, prefill_tokens_per_s=rate, output_tokens=10)
 
 
+def test_a_busy_machine_does_not_look_like_a_cache() -> None:
+    """Rates of 110 tokens on a real server between other programs' work, and one of a prompt sent twice."""
+    history = History()
+    for rate in (3971.0, 3476.0, 5790.0):
+        _learn(history, _figures(rate=rate))
+    quick = replace(_figures(117, rate=31158.0), prefill_s=0.003755, tpot_s=0.000927)
+    assert not history.cached(quick), "four steps of the answer: it was read"
+    assert history.cached(replace(quick, prefill_s=0.0018))
+    assert not history.cached(_figures(60, rate=31158.0)), "15 ms in all"
+    slow = History()
+    for rate in (150.0, 118.0, 151.0):
+        _learn(slow, _figures(446, rate=rate))
+    assert slow.cached(replace(_figures(446, rate=5720.0), prefill_s=0.078, tpot_s=0.02)), "3 s became 78 ms: no doubt"
+
+
 def _learn(history: History, figures: Timing, prompt: str = PROMPT, item: str = "i1") -> None:
     history.learn(figures, prompt, "en", item, CONTEXT)
 

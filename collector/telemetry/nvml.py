@@ -34,6 +34,7 @@ _SUCCESS, _NO_PERMISSION, _NO_DRIVER = 0, 4, (9, 12)  # nvmlReturn_t: driver not
 _TEMPERATURE_GPU, _CLOCK_SM, _TOTAL_POWER_SAMPLES = 0, 1, 0
 _VALUE_MEMBERS = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")  # by nvmlValueType_t
 _STAMP_TOLERANCE_NS = 2_000_000_000  # an older or later driver stamp is not on our clock
+_CLOCK_TRIES, _CLOCK_GAP_NS = 3, 100_000
 _PROBE_POLLS, _PROBE_STEP_S = 21, 0.05  # 50 ms: polling faster may be answered by "not supported" or 0
 _POWER_SAMPLES = "gpu_power_samples"
 
@@ -190,8 +191,11 @@ class _Gpu:
 
 def _monotonic_stamp_ns(timestamp_us: int) -> int | None:
     """The driver stamps in microseconds of the wall clock; None when that is plainly not so."""
-    wall_ns, now_ns = time.time_ns(), time.monotonic_ns()
-    age_ns = wall_ns - timestamp_us * 1000
+    for _ in range(_CLOCK_TRIES):
+        before_ns, wall_ns, after_ns = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        if after_ns - before_ns <= _CLOCK_GAP_NS:  # else the process had to wait between the two clocks
+            break
+    now_ns, age_ns = (before_ns + after_ns) // 2, wall_ns - timestamp_us * 1000
     return now_ns - age_ns if -10_000_000 <= age_ns <= _STAMP_TOLERANCE_NS else None
 
 

@@ -116,6 +116,21 @@ def test_a_driver_stamp_that_is_not_on_our_clock_is_dropped(fake_nvml: FakeNvml,
     assert gpu.energy_j is not None
 
 
+def test_a_pause_between_two_clocks_does_not_move_a_stamp(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [5_000_000_000]
+    pauses = iter([80_000_000, 0, 0])
+
+    def wall_ns() -> int:
+        seen = 1_000_000_000_000 + now[0]
+        now[0] += next(pauses)  # the scheduler gives the processor to somebody else
+        return seen
+
+    monkeypatch.setattr(nvml.time, "monotonic_ns", lambda: now[0])
+    monkeypatch.setattr(nvml.time, "time_ns", wall_ns)
+    stamp_us = (1_000_000_000_000 + 4_990_000_000) // 1000
+    assert nvml._monotonic_stamp_ns(stamp_us) == 4_990_000_000
+
+
 def test_throttle_counters_of_the_same_time_are_not_added(fake_nvml: FakeNvml) -> None:
     sensor, _ = _probe(fake_nvml)
     assert _read(sensor).throttled_thermal_s == 0.0

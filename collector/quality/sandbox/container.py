@@ -214,7 +214,10 @@ def _left(nonces: Sequence[str]) -> int:
 def _refused(code: int, said: str) -> tuple[str, str]:
     """Exit codes of the clients: 125 the engine itself, 126 and 127 the command inside, 137 the container was killed."""
     if code in (126, 127):
-        return f"the image {image()} has no python3 that runs: {said}", f"镜像 {image()} 中没有可运行的 python3：{said}"
+        return (
+            f"python3 of the image {image()} cannot be started: {said}",
+            f"无法启动镜像 {image()} 中的 python3：{said}",
+        )
     if code == 137:
         return f"its container was killed: {said}", f"容器被终止：{said}"
     return f"{said} (exit code {code})", f"{said}（退出码 {code}）"

@@ -143,7 +143,7 @@ def test_a_keeper_that_is_gone_too_means_that_memory_is_over(calls: Calls, monke
     [
         ("breaks off", r"container broke off: .*unexpected EOF \(exit code 125\)", "退出码 125"),
         ("image is gone", r"container did not start: .*image not known \(exit code 125\)", "退出码 125"),
-        ("no python", "has no python3 that runs: .*executable file not found", "中没有可运行的 python3"),
+        ("no python", "python3 of the image .* cannot be started: .*executable file not found", "无法启动镜像"),
     ],
 )
 def test_the_engines_own_failures_are_not_the_programs(

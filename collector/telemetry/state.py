@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -25,7 +26,7 @@ class MachineState:
     Attributes:
         wall_offset_s: wall clock minus monotonic clock; constant but for jumps of the former.
         on_battery: None without a battery.
-        swapped_bytes: bytes swapped in and out since boot; None where the system does not count them.
+        swapped_bytes: bytes swapped in and out since boot (macOS: bytes in swap); None where the system does not count them.
     """
 
     wall_offset_s: float
@@ -56,7 +57,8 @@ def machine_state() -> MachineState:
     except (OSError, RuntimeError):  # no counters in this container
         swapped_bytes = None
     else:
-        swapped_bytes = swap.sin + swap.sout
+        # on macOS psutil counts every page that is read from any file; what lies in the swap files tells there
+        swapped_bytes = swap.used if sys.platform == "darwin" else swap.sin + swap.sout
     return MachineState(time.time() - time.monotonic(), on_battery(), swapped_bytes)
 
 

@@ -45,6 +45,13 @@ def test_battery(monkeypatch: pytest.MonkeyPatch, battery: object, expected: boo
     assert machine_state().on_battery is expected
 
 
+@pytest.mark.parametrize(("platform", "swapped"), [("linux", 30), ("win32", 30), ("darwin", 7)])
+def test_reading_files_is_no_swapping_on_a_mac(monkeypatch: pytest.MonkeyPatch, platform: str, swapped: int) -> None:
+    monkeypatch.setattr(state.psutil, "swap_memory", lambda: SimpleNamespace(used=7, sin=10, sout=20))
+    monkeypatch.setattr(state.sys, "platform", platform)
+    assert machine_state().swapped_bytes == swapped
+
+
 def test_no_swap_counters(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise OSError(2, "No such file", "/proc/vmstat")

@@ -13,6 +13,14 @@ from collector.telemetry.types import Capability
 __all__ = ["SystemSensor"]
 
 
+def _disk() -> Any:
+    """Counters of all disks; None where the system has none, or hides them (some containers)."""
+    try:
+        return psutil.disk_io_counters()
+    except (NotImplementedError, OSError, RuntimeError):
+        return None
+
+
 class SystemSensor(Sensor):
     """CPU and memory in percent, disk bytes since boot."""
 
@@ -22,7 +30,7 @@ class SystemSensor(Sensor):
     def probe(self) -> list[Capability]:
         """Primes the CPU percentage, whose first reading has no interval, and looks for disk counters."""
         psutil.cpu_percent()
-        self._has_disks = psutil.disk_io_counters() is not None
+        self._has_disks = _disk() is not None
         disk = [
             Capability(self.name, field, "psutil.disk_io_counters", "byte", "machine", None, "ok")
             if self._has_disks
@@ -45,7 +53,7 @@ class SystemSensor(Sensor):
             "cpu_percent": psutil.cpu_percent(),
             "memory_percent": psutil.virtual_memory().percent,
         }
-        disk = psutil.disk_io_counters() if self._has_disks else None
+        disk = _disk() if self._has_disks else None
         if disk is not None:
             fields["disk_read_bytes"], fields["disk_write_bytes"] = disk.read_bytes, disk.write_bytes
         return fields

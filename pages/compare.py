@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from pages._ui import badge, charts, charts_effects, draw, effects, i18n, table, urls
+from pages._ui import badge, charts, charts_effects, draw, effects, i18n, states, table, urls
 from pages._ui.data import Snapshot
 from pages._ui.i18n import code_text, t
 from pages._ui.page import notices, open_page
@@ -108,7 +108,7 @@ shot = open_page("compare")
 ratings, figures = shot.frame("ratings"), shot.frame("figures")
 if ratings.empty:
     st.warning(t("overview.no_ratings"), icon=":material/pending:")
-    st.code("python -m rating table", language="bash")
+    states.command()
     st.stop()
 with st.container(horizontal=True, vertical_alignment="bottom"):
     counts = ratings.groupby("cohort")["configuration"].nunique().sort_values(ascending=False)

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 import rating.classes
-from pages._ui import badge, charts_model, draw, i18n, table, urls
+from pages._ui import badge, charts_model, draw, i18n, states, table, urls
 from pages._ui.data import Snapshot
 from pages._ui.i18n import code_text, t
 from pages._ui.label import Card, card_svg
@@ -238,5 +238,5 @@ notices(mine)
 known = shot.frame("configurations").set_index("configuration")
 if mine["status"].eq("none").all():
     st.warning(t("overview.no_ratings"), icon=":material/pending:")
-    st.code("python -m rating table", language="bash")
+    states.command()
 show(shot, cohort, chosen, mine.astype({"grade": object}).where(mine.notna(), None), known.loc[chosen])

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 import rating.classes
-from pages._ui import badge, charts, draw, export, i18n, table, urls
+from pages._ui import badge, charts, draw, export, i18n, states, table, urls
 from pages._ui.data import Snapshot
 from pages._ui.i18n import code_text, t
 from pages._ui.page import notices, open_page
@@ -249,7 +249,7 @@ notices(rows)
 rescale_note(ratings, rows["cohort"].iloc[0])
 if ratings.empty:
     st.warning(t("overview.no_ratings"), icon=":material/pending:")
-    st.code("python -m rating table", language="bash")
+    states.command()
 headline(rows)
 view = table.shown(rows)
 event = st.dataframe(view, hide_index=True, row_height=46, column_config=columns(), on_select="rerun",

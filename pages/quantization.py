@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 import rating
-from pages._ui import charts_effects, draw, effects, i18n, table, urls
+from pages._ui import charts_effects, draw, effects, i18n, states, table, urls
 from pages._ui.i18n import code_text, t
 from pages._ui.page import choose_cohort, notices, open_page
 
@@ -51,7 +51,7 @@ def model_size(ratings: pd.DataFrame, names: dict[str, str]) -> None:
     st.header(t("quantization.size_title"))
     if ratings.empty:
         st.warning(t("overview.no_ratings"), icon=":material/pending:")
-        st.code("python -m rating table", language="bash")
+        states.command()
         return
     tasks = sorted(set(ratings["task"]), key=lambda name: (name != OVERALL, name))
     default = table.default_task(ratings, tasks)

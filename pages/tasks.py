@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from pages._ui import charts_effects, draw, i18n, table, urls
+from pages._ui import charts_effects, draw, i18n, states, table, urls
 from pages._ui.data import Snapshot
 from pages._ui.i18n import code_text, t
 from pages._ui.page import choose_cohort, notices, open_page
@@ -157,7 +157,7 @@ figures = figures[figures["cohort"] == cohort]
 notices(figures)
 if ratings.empty:
     st.warning(t("overview.no_ratings"), icon=":material/pending:")
-    st.code("python -m rating table", language="bash")
+    states.command()
 ratings = table.in_force(ratings, cohort)
 heat(grid(ratings, figures))
 by_level(shot, cohort, table.labels(figures))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import streamlit as st
 
-from db import StoreError, StoreLocked, StoreMissing, StoreNewer, StoreOlder
+from db import StoreError, StoreLocked, StoreMissing, StoreNewer, StoreOlder, store_path
 from pages._ui.i18n import language, t
 
-__all__ = ["empty", "show_error", "stale_note"]
+__all__ = ["command", "empty", "show_error", "stale_note"]
 
 _START = "python start.py"
 _QUICKSTART = "python -m collector quickstart"
+_RATE = "python -m rating table"
 _DEMONSTRATION = "python -m collector run docs/experiments/pocket.toml"
 
 
@@ -29,7 +33,7 @@ def show_error(error: StoreError) -> None:
         st.button(t("state.again"), icon=":material/refresh:", key="state-again")
     elif isinstance(error, StoreOlder):
         st.warning(t("state.older"), icon=":material/upgrade:")
-        st.code(_QUICKSTART, language="bash")
+        command()
     elif isinstance(error, StoreNewer):
         st.error(t("state.newer"), icon=":material/block:")
     else:
@@ -37,6 +41,14 @@ def show_error(error: StoreError) -> None:
     if not isinstance(error, StoreMissing):
         st.caption(t("state.details"))
         st.text(error.text(language()))
+
+
+def command(words: str = _RATE) -> None:
+    """A command to run, naming the database where these pages do not read the usual one."""
+    if os.environ.get("ENERGY_RATING_DB"):
+        # double quotes around blanks, as every system's shell takes them
+        words = f"{words} --db {subprocess.list2cmdline([str(store_path().resolve())])}"
+    st.code(words, language="bash", wrap_lines=True)
 
 
 def stale_note() -> None:
@@ -50,8 +62,8 @@ def _first_steps() -> None:
         st.markdown(t("state.empty_text"))
         st.code(_START, language="bash")
         st.markdown(t("state.empty_again"))
-        st.code(_QUICKSTART, language="bash")
+        command(_QUICKSTART)
         st.caption(t("state.empty_demo"))
         st.markdown(t("state.demo_only"))
-        st.code(_DEMONSTRATION, language="bash")
+        command(_DEMONSTRATION)
         st.caption(t("state.demo_gives"))

@@ -40,7 +40,8 @@ def test_first_visit_says_what_to_run(tmp_path: Path, walk: Walk, kind: str, lan
         else:
             assert words(lang, "state.empty_title") in everything(at), name
             assert [code.value for code in at.code] == [
-                "python start.py", "python -m collector quickstart", "python -m collector run docs/experiments/pocket.toml",
+                "python start.py", f"python -m collector quickstart --db {path}",
+                f"python -m collector run docs/experiments/pocket.toml --db {path}",
             ]  # fmt: skip
 
 
@@ -56,7 +57,7 @@ def test_other_schemas_are_named_with_the_cure(own: Store, walk: Walk, kind: str
         if name not in NEED_NO_DATA:
             assert words(lang, f"state.{kind}") in everything(at), name
             assert not at.dataframe, name
-            assert [code.value for code in at.code] == (["python -m collector quickstart"] if kind == "older" else [])
+            assert [code.value for code in at.code] == ([f"python -m rating table --db {own.path}"] if kind == "older" else [])
 
 
 def test_a_file_that_is_no_database_is_refused_in_words(tmp_path: Path, app: Open) -> None:
@@ -107,7 +108,7 @@ def test_answers_without_ratings_say_how_to_rate(own: Store, walk: Walk) -> None
     for name, at in walk(own.path):
         assert not at.exception, name
         if name in ("overview", "compare"):
-            assert "python -m rating table" in [code.value for code in at.code], name
+            assert f"python -m rating table --db {own.path}" in [code.value for code in at.code], name
 
 
 def test_only_faults_are_no_reason_for_an_empty_chart(own: Store, app: Open) -> None:

@@ -118,7 +118,7 @@ def test_without_ratings_the_figures_stay_and_the_command_is_named(own: Store, a
         w.execute("DELETE FROM ratings")
     at = app(own.path, page)
     assert not at.exception
-    assert "python -m rating table" in [code.value for code in at.code]
+    assert f"python -m rating table --db {own.path}" in [code.value for code in at.code]
     assert at.dataframe
 
 

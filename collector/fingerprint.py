@@ -85,8 +85,16 @@ def _cpu_model(proc: Path = Path("/proc")) -> str:
     else:
         text = _read(proc / "cpuinfo") or ""
         match = re.search(r"^(?:model name|Model|cpu model)\s*:\s*(.+)$", text, re.MULTILINE)
-        found = match.group(1) if match else None
+        found = match.group(1) if match else _arm_model(text)
     return " ".join((found or platform.processor() or platform.machine() or "unknown CPU").split())
+
+
+def _arm_model(cpuinfo: str) -> str | None:
+    """Arm has no name in there, but numbers: every kind of core once, e.g. ``aarch64 0x41/0xd40``; None elsewhere."""
+    makers = re.findall(r"^CPU implementer\s*:\s*(\S+)$", cpuinfo, re.MULTILINE)
+    parts = re.findall(r"^CPU part\s*:\s*(\S+)$", cpuinfo, re.MULTILINE)
+    kinds = sorted({f"{maker}/{part}" for maker, part in zip(makers, parts, strict=False)})
+    return f"{platform.machine()} {' + '.join(kinds)}" if kinds else None
 
 
 def machine_fingerprint(gpus: Sequence[GpuInfo] | None = None, *, sysfs: Path = Path("/sys")) -> Fingerprint:

@@ -91,6 +91,14 @@ def test_cohort_of_a_run_without_energy_or_version() -> None:
     assert name.endswith("ollama | no energy | no energy")
 
 
+def test_arm_cores_are_told_apart_by_their_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprint.sys, "platform", "linux")
+    monkeypatch.setattr(fingerprint.platform, "machine", lambda: "aarch64")
+    core = "processor\t: {}\nCPU implementer\t: 0x41\nCPU part\t: {}\n\n"
+    (tmp_path / "cpuinfo").write_text(core.format(0, "0xd4b") + core.format(1, "0xd41") + core.format(2, "0xd41"))
+    assert fingerprint._cpu_model(tmp_path) == "aarch64 0x41/0xd41 + 0x41/0xd4b"
+
+
 def test_cpu_model_where_the_system_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fingerprint.sys, "platform", "linux")
     (tmp_path / "cpuinfo").write_text("processor : 0\nmodel name\t: Intel(R)  Xeon(R) CPU\nflags : fpu hypervisor\n")

@@ -121,6 +121,35 @@ def quality_weights(shot: Snapshot) -> None:
     st.caption(t("method.quality_caption", version=versions))
 
 
+def metrics(shot: Snapshot) -> None:
+    """What the metrics of the checkpoints that judged the stored answers can tell, the weak ones named."""
+    found = shot.frame("metric_records")
+    if found.empty:
+        return
+    st.subheader(t("method.metrics_title"))
+    st.caption(t("method.metrics_caption"))
+    for checkpoint, own in found.groupby("checkpoint", sort=True):
+        known = own[own["auc"].notna()]
+        if known.empty:
+            st.caption(t("method.metrics_unknown", checkpoint=checkpoint, name=str(checkpoint).rpartition("@")[0]))
+            continue
+        weak = known[known["weak"].astype(bool)]
+        names = [f"{code_text('part', row.metric)} ({code_text('language', row.language)}) {i18n.number(row.auc, 2)}"
+                 for row in weak.itertuples()]  # fmt: skip
+        goal = i18n.number(known["goal"].iloc[0], 2)
+        st.markdown(t("method.metrics_weak", checkpoint=checkpoint, goal=goal, names=i18n.joined(names)) if names
+                    else t("method.metrics_good", checkpoint=checkpoint, goal=goal))  # fmt: skip
+        view = known[["auc", "held_out", "floor", "couples"]].copy()
+        view.insert(0, "language", [code_text("language", code) for code in known["language"]])
+        view.insert(0, "metric", [code_text("part", name) for name in known["metric"]])
+        c = st.column_config
+        st.dataframe(view, hide_index=True, width="content", key=f"metrics-{checkpoint}", alt=t("method.metrics_title"), column_config={
+            "metric": c.TextColumn(t("method.part"), pinned=True), "language": t("filter.language"),
+            "auc": c.NumberColumn("AUC", format="%.2f"), "held_out": c.NumberColumn(t("method.held_out"), format="%.2f"),
+            "floor": c.NumberColumn(t("method.floor"), format="%.2f"), "couples": t("method.couples"),
+        })  # fmt: skip
+
+
 def stability(shot: Snapshot) -> None:
     """What the order of configurations by quality owes to those weights."""
     found = shot.frame("stability")
@@ -203,6 +232,7 @@ with right:
 scheme_card(scheme, stored)
 if shot:
     quality_weights(shot)
+    metrics(shot)
     stability(shot)
     protocol(shot)
 flags()

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +64,7 @@ def _metrics(options: argparse.Namespace) -> int:
     from collector.quality.checkpoints import judges, locate
     from collector.quality.directions import Subject
     from collector.quality.metric_check import GOAL, check_metrics
+    from collector.quality.metric_record import keep_record, record_of
     from collector.suite import load_suite
 
     checkpoint = locate(options.checkpoint, allow_download=options.download)
@@ -75,9 +75,11 @@ def _metrics(options: argparse.Namespace) -> int:
         )
     whole = [Subject.of(item) for item in load_suite().items if judges(checkpoint.name, item.language)]
     found = check_metrics(_first(whole, options.limit), whole, _scorer(checkpoint, options.device))
+    store = open_store(options)
+    if options.limit is None and store.state() == "current":
+        keep_record(store, record_of(checkpoint.label, found))
     if options.json:
-        rows = [asdict(check) | {"weak": check.weak} for check in found]
-        print(json.dumps({"checkpoint": checkpoint.label, "goal": GOAL, "checks": rows}, ensure_ascii=False, indent=2))
+        print(json.dumps(record_of(checkpoint.label, found), ensure_ascii=False, indent=1))
         return 0
     for line in _lines(checkpoint.label, GOAL, found):
         print(line)

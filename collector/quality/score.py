@@ -23,6 +23,7 @@ from collector.quality.directions import MAIN, Pair, Subject, formulas
 from collector.quality.diversity_store import store_diversity
 from collector.quality.evaluation import Booking, Evaluation, stated_watts
 from collector.quality.judgement import Judgement, Work, judge
+from collector.quality.metric_record import keep_record, shipped_record
 from collector.quality.pending import pending
 from collector.suite import load_suite
 from db import Store
@@ -111,6 +112,8 @@ def score_campaign(
             answers=len(group), pairs=scorer.computed if scorer else 0,
         )  # fmt: skip
         summary.bookings.append(booking)
+        if scorer is not None and (record := shipped_record(scorer.checkpoint)) is not None:
+            keep_record(store, record)
     store_diversity(store, campaign_id)
     return summary
 

@@ -19,12 +19,12 @@ from pages._ui.collection_queries import (
     restarts,
     undone,
 )  # fmt: skip
-from pages._ui.task_queries import diversity, pass_at, quality_parts, stability
+from pages._ui.task_queries import diversity, metric_records, pass_at, quality_parts, stability
 from rating.factors import Factor
 
 __all__ = [
     "calibrations", "cell_states", "closures", "conditions", "diversity", "effects", "evaluations", "facets", "faults", "figures", "latest",
-    "latest_schemes", "pass_at", "plans", "quality_parts", "queue", "restarts", "stability", "totals", "undone", "wall_energy", "wins",
+    "latest_schemes", "metric_records", "pass_at", "plans", "quality_parts", "queue", "restarts", "stability", "totals", "undone", "wall_energy", "wins",
 ]  # fmt: skip
 
 _CHANGES = ("energy_j", "energy_ratio", "quality", "x_ratio")

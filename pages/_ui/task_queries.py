@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 
 import rating
 from db import Store, reader
 
-__all__ = ["diversity", "pass_at", "quality_parts", "stability"]
+__all__ = ["diversity", "metric_records", "pass_at", "quality_parts", "stability"]
 
 _KS = (1, 3, 5, 10)
 
@@ -62,6 +64,24 @@ WITH found AS (
 SELECT task, scorer_version, detail FROM found WHERE parts > 0
 QUALIFY row_number() OVER (PARTITION BY task ORDER BY scored_at DESC, parts DESC) = 1 ORDER BY task
 """)
+
+
+def metric_records(store: Store) -> pd.DataFrame:
+    """What the metrics of each checkpoint that judged answers can tell, as ``check-metrics`` found it.
+
+    Columns ``checkpoint metric language couples auc held_out floor weak goal``; a checkpoint that was never checked has one row
+    with nothing but its name.
+    """
+    found = store.query("""
+SELECT checkpoint, value FROM (SELECT DISTINCT checkpoint FROM qualities WHERE checkpoint IS NOT NULL)
+LEFT JOIN meta ON key = 'metrics/' || checkpoint ORDER BY checkpoint
+""")
+    columns = ["checkpoint", "metric", "language", "couples", "auc", "held_out", "floor", "weak", "goal"]
+    rows: list[dict[str, object]] = []
+    for checkpoint, value in found.itertuples(index=False, name=None):
+        record = json.loads(value) if isinstance(value, str) else {"checks": [{}]}
+        rows += [{"checkpoint": checkpoint, "goal": record.get("goal"), **check} for check in record["checks"]]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def stability(store: Store) -> pd.DataFrame:

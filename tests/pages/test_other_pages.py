@@ -1,5 +1,6 @@
 """Compare, collection and method."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -184,6 +185,28 @@ def test_method_survives_a_scheme_that_it_cannot_read(own: Store, app: Open) -> 
     at = app(own.path, "method.py")
     assert not at.exception
     assert EN["method.scheme_unknown"].format(name="sample-1") in everything(at)
+
+
+@pytest.mark.parametrize("weak", [True, False])
+def test_method_names_what_a_checkpoint_cannot_tell(own: Store, app: Open, weak: bool) -> None:
+    check = {"metric": "coherence", "language": "zh", "task": None, "couples": 39, "auc": 0.7 if weak else 0.9, "held_out": None,
+             "floor": 0.5, "weak": weak}  # fmt: skip
+    record = {"checkpoint": "pocket-bart@1", "goal": 0.8, "checks": [check]}
+    with own.write() as w:
+        w.execute("UPDATE qualities SET checkpoint = 'pocket-bart@1' WHERE quality < 0.5")
+        w.execute("UPDATE qualities SET checkpoint = 'someone/else@2' WHERE quality >= 0.5")
+        w.upsert("meta", [{"key": "metrics/pocket-bart@1", "value": json.dumps(record)}])
+    at = app(own.path, "method.py")
+    assert not at.exception
+    shown = everything(at)
+    assert EN["method.metrics_unknown"].format(checkpoint="someone/else@2", name="someone/else") in shown
+    if weak:
+        told = EN["method.metrics_weak"].format(checkpoint="pocket-bart@1", goal="0.8", names=f"{EN['part.coherence']} (Chinese) 0.7")
+    else:
+        told = EN["method.metrics_good"].format(checkpoint="pocket-bart@1", goal="0.8")
+    assert told in shown
+    found = next(table.value for table in at.dataframe if "auc" in table.value)
+    assert list(found["auc"]) == [check["auc"]]
 
 
 def test_method_tells_what_the_order_owes_to_the_weights(own: Store, app: Open) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 
 import pytest
 
@@ -12,7 +13,7 @@ from collector.errors import NoSandbox
 from collector.quality import sandbox
 from collector.quality.sandbox import Finding, Report, attempts, backends, battery
 from collector.quality.sandbox.backends import BACKENDS, Backend, Limits
-from collector.quality.sandbox.lures import Lures
+from collector.quality.sandbox.lures import Lures, _reached
 
 OUTSIDE_JUDGED = {"wall time", "output flood", "forged results"}  # these hold without any confinement
 
@@ -82,6 +83,20 @@ def test_lures_leave_nothing_behind() -> None:
         assert lures.secret not in json.dumps(lures.told())
     assert not lures.folder.exists()
     assert lures.bait.returncode is not None
+
+
+def test_others_may_look_for_an_engine_meanwhile() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        with socket.create_connection(listener.getsockname()) as visitor:
+            visitor.sendall(b"GET / HTTP/1.1")
+            assert not _reached(listener, b"lure")
+        with socket.create_connection(listener.getsockname()), socket.create_connection(listener.getsockname()) as ours:
+            ours.sendall(b"lure")
+            assert _reached(listener, b"lure")
+        with socket.create_connection(listener.getsockname()):
+            assert _reached(listener)
+        assert not _reached(listener)
 
 
 def _nowhere(monkeypatch: pytest.MonkeyPatch) -> None:

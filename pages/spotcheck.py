@@ -1,5 +1,7 @@
 """Spot check: people rate a blinded sample, and the page says how far they agree with each other and with the metrics."""
 
+from hashlib import sha256
+
 import pandas as pd
 import streamlit as st
 
@@ -110,8 +112,9 @@ def rate_group(shot: Snapshot, campaign: str, rater: str, ratings: pd.DataFrame)
     with st.grid(min(3, len(answers)), min_column_width=240):
         for text in answers["output_text"]:
             st.code(text, language=None, wrap_lines=True, height=260 if len(text) > 400 else "content")
-    with st.form(f"group-{left[0].key}"):
-        given = marks(("diversity",), f"group-{left[0].key}")
+    key = f"group-{sha256(left[0].key.encode()).hexdigest()[:12]}"  # stands in the page's HTML; the group's own key names the model
+    with st.form(key):
+        given = marks(("diversity",), key)
         saved = st.form_submit_button(t("spot.save"), type="primary", icon=":material/check:")
     if saved:
         if given["diversity"] is None:

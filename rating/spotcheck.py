@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 __all__ = ["DOUBLE_SHARE", "Candidate", "Pick", "choose", "disagreement", "order_for"]
 
 DOUBLE_SHARE: Final = 0.2
-"""Part of the sample that everybody rates twice, to see whether people agree with themselves."""
+"""Part of the sample (rounded up) that everybody rates twice, to see whether people agree with themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +52,30 @@ class Pick:
 def choose(candidates: Sequence[Candidate], size: int, seed: str) -> list[Pick]:
     """A sample of at most ``size`` answers, as evenly as it goes over the strata; the same for the same arguments.
 
-    Of every stratum's share the first half (rounded up) is drawn at random; the rest are those left whose metrics
-    disagree most. A random pick stands for the answers of its stratum that were not picked for disagreement, a pick for
-    disagreement only for itself.
+    Of every stratum's share the first half is drawn at random; the rest are those left whose metrics disagree most. The odd
+    one goes to either in turn, to the random ones where it is the only one. A random pick stands for the answers of its
+    stratum that were not picked for disagreement, a pick for disagreement only for itself.
     """
     strata: dict[Hashable, list[Candidate]] = defaultdict(list)
     for candidate in sorted(candidates, key=lambda one: _hash(seed, one.key)):
         strata[candidate.stratum].append(candidate)
     picks: list[Pick] = []
+    odd = 1
     for stratum, share in _shares({name: len(found) for name, found in strata.items()}, size, seed).items():
         found = strata[stratum]
-        at_random = found[: (share + 1) // 2]
+        at_random = found[: max(1, (share + odd) // 2)]
+        odd = (odd + share) % 2 if share > 1 else odd
         rest = sorted(found[len(at_random) :], key=lambda one: (-(one.disagreement or 0.0), _hash(seed, one.key)))
-        contrary = [one for one in rest[: share // 2] if one.disagreement]
+        contrary = [one for one in rest[: share - len(at_random)] if one.disagreement]
         at_random += [one for one in found if one not in at_random and one not in contrary][
             : share - len(at_random) - len(contrary)
         ]
         weight = (len(found) - len(contrary)) / len(at_random) if at_random else 0.0
-        picks += [Pick(one.key, stratum, "random", weight, _twice(seed, one.key)) for one in at_random]
-        picks += [Pick(one.key, stratum, "disagree", 1.0, _twice(seed, one.key)) for one in contrary]
-    return sorted(picks, key=lambda pick: _hash(seed, pick.key))
+        picks += [Pick(one.key, stratum, "random", weight, twice=False) for one in at_random]
+        picks += [Pick(one.key, stratum, "disagree", 1.0, twice=False) for one in contrary]
+    doubles = sorted(picks, key=lambda pick: _hash(seed + "/twice", pick.key))[: math.ceil(DOUBLE_SHARE * len(picks))]
+    again = {pick.key for pick in doubles}
+    return sorted((replace(pick, twice=pick.key in again) for pick in picks), key=lambda pick: _hash(seed, pick.key))
 
 
 def order_for(picks: Sequence[Pick], rater: str) -> list[tuple[Pick, int]]:
@@ -93,10 +98,6 @@ def _shares(sizes: dict[Hashable, int], size: int, seed: str) -> dict[Hashable, 
                 left[name] += 1
                 remaining -= 1
     return {name: share for name, share in left.items() if share}
-
-
-def _twice(seed: str, key: str) -> bool:
-    return _hash(seed + "/twice", key) / 2**64 < DOUBLE_SHARE
 
 
 def _hash(seed: str, key: str) -> int:

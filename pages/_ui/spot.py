@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from pages._ui.spot_queries import DIMENSIONS
+from pages._ui.spot_queries import DIMENSIONS, JOINT
 from rating.agreement import Estimate, alpha, tau
 from rating.spotcheck import Candidate, Pick, choose, disagreement, order_for
 
@@ -34,12 +34,16 @@ class Turn(NamedTuple):
 
 
 def sample_of(candidates: pd.DataFrame, campaign: str, size: int = SAMPLE_SIZE) -> list[Pick]:
-    """The sample of a campaign (``spot_queries.candidates``); the same for everybody."""
+    """The sample of a campaign (``spot_queries.candidates``), the same for everybody: over models, tasks and loads as far as it goes."""
+    strata = candidates["stratum"].astype(str)
+    # half of a stratum is drawn at random: one that gets a single answer would have nothing drawn for disagreement
+    while 2 * strata.nunique() > size and strata.str.contains(JOINT, regex=False).any():
+        strata = strata.str.rpartition(JOINT)[0]
     spread = disagreement(candidates[["factuality", "relevance", "floor"]].to_numpy(dtype=float)) if len(candidates) else []
     return choose(
         [
             Candidate(str(key), str(stratum), None if np.isnan(apart) else float(apart))
-            for key, stratum, apart in zip(candidates["run_id"], candidates["stratum"], spread, strict=True)
+            for key, stratum, apart in zip(candidates["run_id"], strata, spread, strict=True)
         ],
         size,
         campaign,

@@ -12,6 +12,8 @@ from db import Store
 
 __all__ = ["candidates", "groups", "group_answers", "human", "metrics_of_rated", "save_rating"]
 
+JOINT = " · "
+"""Between model, task and load in the name of a stratum."""
 DIMENSIONS = ("factuality", "relevance", "fluency")
 
 
@@ -22,14 +24,14 @@ def candidates(store: Store, campaign: str) -> pd.DataFrame:
     """
     return store.query(
         """
-SELECT v.run_id, v.model || ' · ' || v.task || ' · ' || v.load AS stratum, v.factuality, v.relevance, v.fluency,
+SELECT v.run_id, v.model || ? || v.task || ? || v.load AS stratum, v.factuality, v.relevance, v.fluency,
     s.floor AS floor
 FROM v_runs_valid v
 LEFT JOIN (SELECT run_id, max(floor) AS floor FROM v_scores WHERE metric = 'bartscore' AND direction = 'relevance' GROUP BY run_id) s
     USING (run_id)
 WHERE v.campaign = ? AND length(trim(v.output_text)) > 0 ORDER BY v.run_id
 """,
-        [campaign],
+        [JOINT, JOINT, campaign],
     )
 
 

@@ -96,6 +96,8 @@ def test_diversity_shows_every_repeat_of_one_item(own: Store, app: Open) -> None
     at = begun(app, own.path, part="groups")
     assert not at.exception
     assert len(at.code) >= 4, "a prompt and three answers or more"
+    ids = [element.proto.id for kind in ("button_group", "button") for element in at.get(kind)]
+    assert not [model for model in MODELS for text in (everything(at), *ids) if model in text], "the model must stay hidden"
     next(group for group in at.get("button_group") if group.label == EN["spot.diversity"]).set_value(2)
     next(button for button in at.button if button.label == EN["spot.save"]).click()
     at.run()
@@ -205,3 +207,14 @@ def test_tied_metrics_say_nothing() -> None:
     metrics = pd.DataFrame({"run_id": ["a", "b"], **{name: [math.nan, 0.5] for name in (
         "quality", "factuality", "relevance", "fluency", "floor_factuality", "floor_relevance")}})  # fmt: skip
     assert all(found.value is None for found in spot.people_and_metrics(ratings, metrics).values())
+
+
+def test_many_strata_are_joined_until_half_can_be_drawn_for_disagreement() -> None:
+    rows = [
+        {"run_id": f"{model}-{task}-{load}-{n}", "stratum": f"m{model} · t{task} · l{load}", "factuality": n / 4,
+         "relevance": 1 - n / 4, "floor": n % 2}
+        for model in range(4) for task in range(4) for load in range(3) for n in range(5)
+    ]  # fmt: skip
+    picks = spot.sample_of(pd.DataFrame(rows), "seed", size=48)
+    assert {str(pick.stratum) for pick in picks} == {f"m{model} · t{task}" for model in range(4) for task in range(4)}
+    assert [sum(pick.why == why for pick in picks) for why in ("random", "disagree")] == [24, 24]

@@ -25,6 +25,13 @@ def test_strata_get_even_shares_half_at_random_half_where_metrics_disagree() -> 
     assert least >= 0.6
 
 
+def test_odd_shares_are_halved_in_turn() -> None:
+    picks = choose(answers(40, 8), 24, "seed")
+    assert set(Counter(pick.stratum for pick in picks).values()) == {3}
+    assert Counter(pick.why for pick in picks) == {"random": 12, "disagree": 12}
+    assert {pick.stratum for pick in picks if pick.why == "random"} == set(range(8))
+
+
 def test_a_small_stratum_gives_all_it_has() -> None:
     few = [Candidate("only", "small", None)]
     picks = choose([*few, *answers(40, 1)], 11, "seed")
@@ -49,8 +56,9 @@ def test_every_rater_has_an_order_of_their_own_and_sees_a_fifth_twice() -> None:
     assert one != other
     assert {pick.key for pick, turn in one if turn == 1} == {pick.key for pick in picks}
     assert [turn for _, turn in one] == sorted(turn for _, turn in one)
-    share = sum(turn == 2 for _, turn in one) / len(picks)
-    assert abs(share - DOUBLE_SHARE) < 0.06
+    assert sum(turn == 2 for _, turn in one) == DOUBLE_SHARE * len(picks)
+    few = choose(answers(4), 6, "seed")
+    assert sum(turn == 2 for _, turn in order_for(few, "Ann")) == 2
 
 
 def test_disagreement_is_the_range_of_ranks() -> None:

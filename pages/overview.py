@@ -74,8 +74,11 @@ def rescale_note(ratings: pd.DataFrame, cohort: str) -> None:
 
 
 def headline(rows: pd.DataFrame) -> None:
-    """The answer at first sight: least energy per success, best quality, how many letters."""
-    lettered = rows[rows["grade"].notna()]
+    """The answer at first sight: least energy per success, best quality, how many letters.
+
+    Where nobody has a letter, the figures alone with the status that says so.
+    """
+    lettered = rows[rows["grade"].notna()] if rows["grade"].notna().any() else rows
     with st.grid(3, min_column_width=220):
         for name, column, best, words in (
             ("least_energy", "joules_per_success", "idxmin", lambda v: i18n.quantity(v, "J")),
@@ -86,25 +89,26 @@ def headline(rows: pd.DataFrame) -> None:
             with st.container(border=True, height="stretch"):
                 st.caption(t(f"overview.{name}"))
                 if row is None:
-                    st.markdown(t("overview.no_letter_yet"))
+                    st.markdown(t("overview.no_figure_yet"))
                     continue
                 first = name == "least_energy"
-                grade = row["grade"] if first else row["quality_class"]
+                found = row["grade"] if first else row["quality_class"]
+                grade = found if isinstance(found, str) else None
                 few, provisional = table.too_few(row["reasons"]), row["status"] == "provisional"
                 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                     picture = badge.grade_svg(grade, provisional=provisional) if first else badge.quality_svg(grade, too_few=few)
-                    st.image(picture, width=76 if first else 38, alt=t("overview.badge_alt", grade=grade))
+                    st.image(picture, width=76 if first else 38, alt=t("overview.badge_alt", grade=grade or i18n.MISSING))
                     st.text(row["label"])
                 st.caption(i18n.joined([
                     words(row[column]), i18n.interval(row[f"{column}_low"], row[f"{column}_high"]),
-                    i18n.joined([code_text("status", row["status"]), table.certainty(row)]) if first else "",
+                    i18n.joined([code_text("status", row["status"]), table.certainty(row)]) if first or row["status"] in ("unrated", "none") else "",
                 ]))  # fmt: skip
         with st.container(border=True, height="stretch"):
             st.caption(t("overview.how_many"))
-            states = rows["status"].value_counts()
+            counts = rows["status"].value_counts()
             for state in ("rated", "provisional", "unrated", "none"):
-                if states.get(state):
-                    st.text(f"{i18n.count(states[state])}  {code_text('status', state)}")
+                if counts.get(state):
+                    st.text(f"{i18n.count(counts[state])}  {code_text('status', state)}")
 
 
 def columns() -> dict[str, object]:

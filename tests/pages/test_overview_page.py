@@ -38,6 +38,15 @@ def test_a_cohort_goes_along_to_the_other_pages(sample: Path, app: Open) -> None
     assert POCKET_COHORT in [box.value for box in at.selectbox]
 
 
+def test_without_any_letter_the_figures_answer_with_their_status(own: Store, app: Open) -> None:
+    with own.write() as w:
+        w.execute("UPDATE ratings SET grade = NULL, grade_low = NULL, grade_high = NULL, grade_probability = NULL, status = 'unrated'")
+    at = app(own.path, cohort=GPU_COHORT, task="overall")
+    assert not at.exception
+    least = [caption.value for caption in at.caption if caption.value.startswith("134\u00a0J")]
+    assert least == [f"134\u00a0J · 116–157 · {i18n.catalogue('en')['status.unrated']}"]
+
+
 def test_an_address_that_names_what_is_not_there_is_said(sample: Path, app: Open) -> None:
     at = app(sample, None, cohort=GPU_COHORT, task="poetry")
     words = i18n.catalogue("en")

@@ -55,7 +55,7 @@ class CaseTools:
     Attributes:
         make_bench: gives the bench with the engine as it runs now; called again after a restart.
         restart: a new process of the engine; raises EngineError when it does not come back.
-        on_answer: told every attempt, for the progress display.
+        on_answer: told every attempt and whether it is made again, for the progress display.
     """
 
     make_bench: Callable[[], MeasuringBench]
@@ -63,7 +63,7 @@ class CaseTools:
     record: Record
     conditions: Conditions
     breaker: Breaker
-    on_answer: Callable[[Answer], None]
+    on_answer: Callable[[Answer, bool], None]
 
 
 def record_event(store: Store, campaign_id: str | None, kind: str, name: str, detail: str | None) -> None:
@@ -262,8 +262,8 @@ class _Case:
     def _store(self, answers: list[tuple[Asked, Answer]], redo: list[Asked]) -> None:
         ops = [op for one, answer in answers for op in _answer_ops(answer, one in redo)]
         self.tools.record.put(*ops, *self._heartbeat())
-        for _, answer in answers:
-            self.tools.on_answer(answer)
+        for one, answer in answers:
+            self.tools.on_answer(answer, one in redo)
 
     def _heartbeat(self) -> list[Op]:
         """A sign of life, not with every answer: each table that a write touches makes it slower."""

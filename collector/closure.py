@@ -16,9 +16,10 @@ from typing import Any, Literal
 from collector.telemetry.sampler import Sampler
 from collector.telemetry.series import choose_meter, counters, powers
 from collector.telemetry.types import Capability, Sample
-from db.texts import both
+from db import Store
+from db.texts import both, pick
 
-__all__ = ["Kind", "Ledger", "joules"]
+__all__ = ["Kind", "Ledger", "joules", "without_energy"]
 
 Kind = Literal["runs", "loads", "baselines"]
 
@@ -40,6 +41,25 @@ def joules(samples: Sequence[Sample], t0_ns: int, t1_ns: int, capabilities: Sequ
             return None
         total_j += sum(part for part in parts if part is not None)
     return total_j
+
+
+def without_energy(store: Store, campaign_id: str) -> str | None:
+    """How many answers of a campaign were measured for nothing, with the newest reason, in both languages; None: none were."""
+    found = store.query(
+        """
+WITH answers AS (
+    SELECT cell_id, bool_or(energy_j IS NOT NULL) AS known, max(started_at) AS ended,
+        arg_max(energy_reason, started_at) AS reason
+    FROM runs WHERE campaign_id = ? AND status = 'ok' GROUP BY cell_id)
+SELECT count(*) AS n, count(*) FILTER (NOT known) AS lacking, arg_max(reason, ended) FILTER (NOT known) AS reason FROM answers
+""",
+        [campaign_id],
+    ).iloc[0]
+    if not found.lacking:
+        return None
+    reason = found.reason if isinstance(found.reason, str) else "-"
+    return both(f"{found.lacking} of {found.n} answers have no energy: {pick(reason, 'en')}",
+                f"{found.n} 个回答中有 {found.lacking} 个没有能耗：{pick(reason, 'zh')}")  # fmt: skip
 
 
 @dataclass

@@ -57,15 +57,15 @@ class Progress:
         else:
             self._line(t(f"{self._label}: {answers} answers to measure", f"{self._label}：待测 {answers} 个回答"))
 
-    def answer(self, fault: str | None) -> None:
-        """An attempt ended; one without an answer is told at once."""
+    def answer(self, fault: str | None, *, again: bool = False) -> None:
+        """An attempt ended; one without an answer is told at once, one that is made again does not count."""
         if fault:
             self._faults += 1
             self._console.print(
                 t(f"  fault: {fault} ({self._label})", f"  故障：{fault}（{self._label}）"), markup=False
             )
             return
-        self._done += 1
+        self._done += not again
         if self._bar:
             self._bar.update(self._task, completed=min(self._done, self._total))
         elif time.monotonic() - self._line_at > _LINE_EVERY_S:

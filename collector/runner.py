@@ -14,7 +14,7 @@ from collector.breaker import Breaker
 from collector.calibration import factors
 from collector.campaign import Campaign, cell_key, find_campaign, open_campaign, set_state
 from collector.case import CaseReport, CaseTools, run_case
-from collector.closure import Ledger
+from collector.closure import Ledger, without_energy
 from collector.conditions import Conditions
 from collector.errors import CollectorError, EngineError, ExperimentError
 from collector.experiment import Experiment
@@ -226,7 +226,8 @@ def _one_case(
     fresh = run.stopped or previous is None or _restart_due(run.experiment.restart, previous, case)
     tools = CaseTools(
         make_bench=night.bench, restart=lambda: run.restart_engine(night.record), record=night.record,
-        conditions=night.conditions, breaker=night.breaker, on_answer=lambda answer: night.progress.answer(answer.fault),
+        conditions=night.conditions, breaker=night.breaker,
+        on_answer=lambda answer, again: night.progress.answer(answer.fault, again=again),
     )  # fmt: skip
     try:
         if fresh and (run.stopped or previous is not None):
@@ -382,6 +383,8 @@ def _close_campaign(night: _Night, status: str | None) -> None:
         "SELECT count(*) FILTER (WHERE state = 'planned') AS left_over FROM cells WHERE campaign_id = ?", [campaign_id]
     )  # fmt: skip
     report.left = int(counted.left_over[0])
+    if said := without_energy(run.store, campaign_id):
+        night.trouble(said)
     report.status = status or ("finished" if report.left == 0 else "stopped")
     if status is None and run.experiment.quality.when == "end":
         _score(night)

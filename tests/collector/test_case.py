@@ -64,7 +64,7 @@ class Lab:
         self.bench = make_bench(self.clock, self.sampler, self.client, experiment)
         if self.conditions.reference_c is None:
             self.conditions.begin(self.sampler, "c1", None)  # type: ignore[arg-type]
-        tools = CaseTools(lambda: self.bench, self._restart, self.record, self.conditions, self.breaker, lambda _a: None)
+        tools = CaseTools(lambda: self.bench, self._restart, self.record, self.conditions, self.breaker, lambda _a, _again: None)
         case = Case(experiment.models[0], "qa", "short", tuple(cells))
         return run_case(tools, case, [(cell, 0) for cell in cells], environment={}, deadline=deadline,
                         source="trial.toml", fresh=fresh)  # fmt: skip

@@ -166,6 +166,16 @@ def test_a_meter_that_does_not_answer_ends_the_call_before_anything_is_measured(
     assert site.run(models="m").status == "finished", "without a meter in the file nothing is missing"
 
 
+def test_answers_without_an_energy_are_told_at_the_end(site: Site) -> None:
+    site.sampler.missing = lambda _s: True
+    report = site.run(models="m")
+    assert (report.status, report.answered) == ("finished", 1)
+    (told,) = report.problems
+    assert pick(told, "en").startswith("1 of 1 answers have no energy: no sample carries the gpu reading of nvml")
+    assert "没有能耗" in pick(told, "zh")
+    assert site.store.query("SELECT note FROM campaigns").note[0] == told
+
+
 def test_a_model_that_fails_is_parked_in_all_its_cases_and_the_others_go_on(site: Site) -> None:
     site.client.broken = frozenset({"m:1b"})
     report = site.run(items=2, loads="short medium")

@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -95,7 +94,6 @@ class Sampler:
         self._history: list[Sample] = []
         self._drained = 0  # how many of the history were handed out by drain()
         self._since_start = 0
-        self._started_ns = 0
         self._heard = False  # the process has not hung up
 
     def start(self) -> list[Capability]:
@@ -112,7 +110,6 @@ class Sampler:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_python_path())}
         with self._arrived:
             self._since_start, self.capabilities, self._heard = 0, [], True
-        self._started_ns = time.monotonic_ns()
         self._process = process = subprocess.Popen(
             [sys.executable, "-P", "-m", "collector.telemetry.child", self._config],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment,
@@ -186,12 +183,13 @@ class Sampler:
         return self._process is not None and self._process.poll() is None and self._heard
 
     def own_cpu(self) -> tuple[float, float] | None:
-        """CPU seconds that the process has used since its last start, and how long ago that was; None before a sample."""
+        """CPU seconds that the process used from its first sample on, as far as is kept, and over how long; None before two."""
         with self._arrived:
-            last = next((s for s in reversed(self._history[-self._since_start :]) if s.sampler_cpu_s is not None), None)
-        if last is None or last.sampler_cpu_s is None or not self._since_start:
+            own = self._history[-self._since_start :] if self._since_start else []
+        used = [(s.t_ns, s.sampler_cpu_s) for s in own if s.sampler_cpu_s is not None]
+        if len(used) < 2:
             return None
-        return last.sampler_cpu_s, (last.t_ns - self._started_ns) / 1e9
+        return used[-1][1] - used[0][1], (used[-1][0] - used[0][0]) / 1e9
 
     def restart(self) -> list[Capability]:
         """Ends what is left of the process and starts another; received samples and watched pids are kept.

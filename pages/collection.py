@@ -34,7 +34,7 @@ def silent(campaign: pd.Series) -> bool:
 def now(shot: Snapshot, campaign: pd.Series) -> None:
     """How far it is and when it will be through."""
     progress = shot.ask("progress", campaign["campaign"])
-    with st.grid(4, min_column_width=180):
+    with st.grid(4, min_column_width=150):
         st.metric(t("col.status"), code_text("status", campaign["status"]), border=True, height="stretch")
         through = progress["done"] + progress["failed"] + progress["skipped"]
         st.metric(t("collection.cells"), f"{i18n.count(through)} / {i18n.count(progress['total'])}", border=True,

@@ -110,25 +110,15 @@ if ratings.empty:
     st.warning(t("overview.no_ratings"), icon=":material/pending:")
     states.command()
     st.stop()
-with st.container(horizontal=True, vertical_alignment="bottom"):
-    counts = ratings.groupby("cohort")["configuration"].nunique().sort_values(ascending=False)
-    cohort = counts.index[0]
-    if len(counts) > 1:
-        cohort = urls.choose("cohort", t("filter.cohort"), list(counts.index), show=str, keep=True) or cohort
-    ratings, figures = ratings[ratings["cohort"] == cohort], figures[figures["cohort"] == cohort]
-    ratings = ratings[ratings["scheme"] == table.schemes(ratings)[0]]
-    tasks = sorted(set(ratings["task"]), key=lambda name: (name != OVERALL, name))
-    task = (
-        urls.choose(
-            "task",
-            t("filter.task"),
-            tasks,
-            show=lambda c: code_text("task", c),
-            default=table.default_task(ratings, tasks),
-            pick="segments",
-        )
-        or tasks[0]
-    )
+counts = ratings.groupby("cohort")["configuration"].nunique().sort_values(ascending=False)
+cohort = counts.index[0]
+if len(counts) > 1:
+    cohort = urls.choose("cohort", t("filter.cohort"), list(counts.index), show=str, keep=True) or cohort
+ratings, figures = ratings[ratings["cohort"] == cohort], figures[figures["cohort"] == cohort]
+ratings = ratings[ratings["scheme"] == table.schemes(ratings)[0]]
+tasks = sorted(set(ratings["task"]), key=lambda name: (name != OVERALL, name))
+task = urls.choose("task", t("filter.task"), tasks, show=lambda c: code_text("task", c),
+                   default=table.default_task(ratings, tasks), pick="segments") or tasks[0]  # fmt: skip
 names = table.labels(ratings)
 chosen = choose(ratings[ratings["task"] == task], names)
 mine = ratings[ratings["configuration"].isin(chosen)]

@@ -1,7 +1,8 @@
 """Shelly plugs and meters of the second generation and later, over their local RPC (no cloud).
 
-``Switch.GetStatus`` and ``PM1.GetStatus`` answer ``apower`` in W and ``aenergy.total`` in Wh
-(shelly-api-docs.shelly.cloud/gen2, components Switch and PM1).
+``Switch.GetStatus`` and ``PM1.GetStatus`` answer ``apower`` in W and ``aenergy.total`` in Wh; the clamp meters' ``EM1`` and
+``EM`` answer ``act_power`` and ``total_act_power`` and keep their energy elsewhere, by the minute
+(shelly-api-docs.shelly.cloud/gen2, components Switch, PM1, EM1, EM).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collector.telemetry.meter import HttpMeter, MeterReading, number
 __all__ = ["ShellySensor"]
 
 _J_PER_WH = 3600.0
+_POWER = ("apower", "act_power", "total_act_power")
 
 
 class ShellySensor(HttpMeter):
@@ -20,11 +22,14 @@ class ShellySensor(HttpMeter):
 
     name = "shelly"
     kind: ClassVar[str] = "shelly"
-    paths: ClassVar[tuple[str, ...]] = ("/rpc/Switch.GetStatus?id=0", "/rpc/PM1.GetStatus?id=0")
+    paths: ClassVar[tuple[str, ...]] = (
+        "/rpc/Switch.GetStatus?id=0", "/rpc/PM1.GetStatus?id=0", "/rpc/EM1.GetStatus?id=0", "/rpc/EM.GetStatus?id=0",
+    )  # fmt: skip
 
     def parse(self, answer: Any) -> MeterReading:
         """A switch without a meter has no ``apower``: that is not an answer of a meter."""
-        power_w, _ = number(answer["apower"])
+        name = next((name for name in _POWER if name in answer), _POWER[0])
+        power_w, _ = number(answer[name])
         counter = answer.get("aenergy") or {}
         total_wh, step_wh = number(counter.get("total"))
         if power_w is None and total_wh is None:

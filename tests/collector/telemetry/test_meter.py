@@ -112,6 +112,15 @@ def test_pm1_is_found_where_there_is_no_switch(plug: FakeMeter) -> None:
     sensor.close()
 
 
+@pytest.mark.parametrize(("component", "field"), [("EM1", "act_power"), ("EM", "total_act_power")])
+def test_clamp_meters_give_their_power(plug: FakeMeter, component: str, field: str) -> None:
+    plug.answer = lambda path: (200, f'{{"id": 0, "{field}": 512.5}}') if f"/{component}.Get" in path else (404, "No handler")
+    sensor, rows = _probe(ShellySensor, plug.shelly)
+    assert (rows["machine_power_w"].status, rows["machine_energy_j"].reason_code) == ("ok", "meter_no_counter")
+    assert _next(sensor)["machine_power_w"] == 512.5
+    sensor.close()
+
+
 def _tasmota(power: Any, total: str) -> str:
     return f'{{"StatusSNS":{{"Time":"2026-01-01T00:00:00","ENERGY":{{"Total":{total},"Power":{json.dumps(power)}}}}}}}'
 

@@ -21,7 +21,7 @@ from rating.judge import forbidding
 from rating.model import FloatArray, Group, Measurements
 from rating.ranks import probability_better
 from rating.rate import DRAWS, SEED
-from rating.reasons import Reason, reason, task_words
+from rating.reasons import Reason, chance_text, reason, task_words
 from rating.scheme import default_scheme
 from rating.task import Problem, paired_sums
 from rating.validity import Facts, examine
@@ -290,7 +290,7 @@ def _advice(
     if probability is None:
         why.append(reason("advice_runner_up_unsure", runner_up=second.configuration, percent=percent))
     else:
-        shown = "> 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"  # a share of draws is never certainty
+        shown = chance_text(probability)
         why.append(reason("advice_runner_up", runner_up=second.configuration, percent=percent, probability=shown))
     costs = (best.cost_per_1000, second.cost_per_1000)
     extra = None if costs[0] is None or costs[1] is None else costs[1] - costs[0]

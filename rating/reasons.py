@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-__all__ = ["UNRATED", "Both", "Reason", "reason", "task_words"]
+__all__ = ["UNRATED", "Both", "Reason", "chance_text", "reason", "task_words"]
 
 
 class Both(NamedTuple):
@@ -22,6 +22,12 @@ _TASKS: Final = {
     "code": Both("code", "代码"),
     "creative": Both("creative", "创作"),
 }
+
+
+def chance_text(share: float) -> str:
+    """A share of draws as per cent; rounded to neither 0 nor 100, as draws are never certainty."""
+    hundredths = round(100 * share)
+    return f"{hundredths} %" if 0 < hundredths < 100 else ">99 %" if hundredths else "<1 %"  # noqa: PLR2004
 
 
 def task_words(tasks: Iterable[str]) -> Both:

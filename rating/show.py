@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rating.reasons import chance_text
 from rating.scheme import OVERALL
 from rating.stability import SPREAD, WEIGHT_DRAWS, Stability
 
@@ -101,7 +102,7 @@ def _cells(row: Mapping[str, Any], language: str) -> list[Text]:
     grade = row["grade"]
     letter = Text("–", style="dim")
     if grade:
-        letter = Text.assemble((grade, f"bold {_COLOURS[grade]}"), f" {100 * row['grade_probability']:.0f} %")
+        letter = Text.assemble((grade, f"bold {_COLOURS[grade]}"), f" {chance_text(row['grade_probability'])}")
         if row["grade_low"] != row["grade_high"]:
             letter.append(f" {row['grade_low']}–{row['grade_high']}")
     rank = row["rank_low"]

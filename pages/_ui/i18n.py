@@ -95,10 +95,10 @@ def chance(value: object) -> str:
     """A probability as per cent; one estimated from draws is never said to be 0 or 100 %."""
     if _missing(value):
         return MISSING
-    share = float(value)  # type: ignore[arg-type]
-    if share > 0.99:
-        return f">{percent(0.99)}"
-    return f"<{percent(0.01)}" if share < 0.01 else percent(share)
+    hundredths = round(100 * float(value))  # type: ignore[arg-type]
+    if 0 < hundredths < 100:  # noqa: PLR2004
+        return percent(hundredths / 100)
+    return f">{percent(0.99)}" if hundredths else f"<{percent(0.01)}"
 
 
 def quantity(value: object, unit: str, digits: int = 3) -> str:

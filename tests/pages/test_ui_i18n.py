@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from pages._ui import i18n
-from rating.reasons import task_words
+from rating.reasons import chance_text, task_words
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [*sorted((ROOT / "pages").rglob("*.py")), ROOT / "streamlit_app.py"]
@@ -119,9 +119,10 @@ def test_numbers_carry_three_digits_and_their_unit(english: None) -> None:
     assert i18n.quantity(0.0, "J") == "0\u00a0J"
 
 
-@pytest.mark.parametrize(("share", "shown"), [(0.004, "<1"), (0.01, "1"), (0.54, "54"), (0.99, "99"), (0.994, ">99"), (1.0, ">99")])
+@pytest.mark.parametrize(("share", "shown"), [(0.004, "<1"), (0.01, "1"), (0.54, "54"), (0.994, "99"), (0.996, ">99"), (1.0, ">99")])
 def test_a_share_of_draws_is_never_said_to_be_certain(english: None, share: float, shown: str) -> None:
     assert i18n.chance(share) == f"{shown}\u00a0%"
+    assert chance_text(share) == f"{shown} %", "the command says the same"
 
 
 @given(some.floats(min_value=1e-6, max_value=1e12))

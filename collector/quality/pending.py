@@ -33,7 +33,7 @@ def pending(
 ) -> tuple[list[Work], int]:
     """Answers to be scored, and how many others keep a quality of an older scorer or another checkpoint.
 
-    To be scored is what was never judged, and what has no quality although its checkpoint is here by now.
+    To be scored is what was never judged, and what has no quality although its checkpoint, or a sandbox, may be here by now.
 
     Args:
         store: where they are.
@@ -50,6 +50,7 @@ def pending(
     for row in frame.astype(object).where(frame.notna(), None).to_dict("records"):
         work = _work(row, choice)
         waits = rescore or not row["judged"] or (row["quality"] is None and row["scorer_version"] != SCORER_VERSION)
+        waits = waits or row["quality_reason"] == "no_sandbox"  # there may be one by now
         if work.needs_checkpoint:
             undecided = waits or row["quality_reason"] in ("no_checkpoint", "language_without_checkpoint")
             found = choice.find(work.engine, work.subject.language, needed=undecided)

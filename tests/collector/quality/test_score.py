@@ -8,9 +8,10 @@ import pytest
 
 from collector.cli import score as command
 from collector.errors import UsageError
-from collector.quality import checkpoints
+from collector.quality import checkpoints, judgement
 from collector.quality.bartscore import BartScorer
 from collector.quality.cache import CachedScorer
+from collector.quality.code import CodeVerdict
 from collector.quality.composite import SCORER_VERSION
 from collector.quality.judgement import REASONS
 from collector.quality.score import Summary, score_campaign
@@ -373,3 +374,19 @@ def test_command_says_what_is_missing_and_how_to_get_it() -> None:
     assert "collector/pocket/models" in text
     assert "--rescore --db x.duckdb" in text
     assert "Nothing" in command._lines(Summary(), "")[0]
+
+
+def test_code_that_had_no_sandbox_is_run_when_there_is_one(
+    store: Store, answered: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = next(i for i in load_suite().items if i.task == "code")
+    run = answered(item, item.references[0])
+    verdict = CodeVerdict(None, None, None, "no_sandbox")
+    monkeypatch.setattr(judgement, "code_verdict", lambda *_: verdict)
+    for _ in range(2):
+        assert score_campaign(store, None, checkpoints={}).unscored == {"no_sandbox": 1}
+        assert quality(store, run)["quality_reason"] == "no_sandbox"
+    verdict = CodeVerdict(True, 1.0, {}, None)
+    assert score_campaign(store, None, checkpoints={}).scored == 1
+    assert (quality(store, run)["quality"], quality(store, run)["passed"]) == (1.0, True)
+    assert score_campaign(store, None, checkpoints={}).total == 0

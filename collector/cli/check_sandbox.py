@@ -44,7 +44,7 @@ def _show(reports: list[Report], used: str | None) -> None:
             name = finding.zh if current() == "zh" else finding.name
             console.print(f"       {name}: {finding.escaped}", markup=False)
     if used:
-        count = sum(len(report.findings) for report in reports)
+        count = next(len(report.findings) for report in reports if report.holds)
         console.print(t(f"Generated code runs in {used} ({count} attempts, none escaped from it).",
                         f"生成的代码在 {used} 中运行（共 {count} 项尝试，均未从中逃逸）。"))  # fmt: skip
     else:

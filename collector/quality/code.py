@@ -11,7 +11,7 @@ from collector.quality.sandbox import Case, run_cases
 
 __all__ = ["VERSION", "CodeVerdict", "code_verdict"]
 
-VERSION = 1
+VERSION = 2
 """Part of the scorer version: raise it when the same answer could get another verdict."""
 
 

@@ -3,13 +3,14 @@
 In this order; the method that found it is recorded with the score:
 
 1. ``block``: the last fenced block that defines the entry point (drafts come first, the final version last). A fence
-   that is never closed, as in a cut-off answer, ends with the answer.
+   that is never closed, as in a cut-off answer, ends with the answer; one inside a docstring does not end the block.
 2. ``lines``: without fences, or when none of them defines it: the lines around the last definition of the entry point
    outside any block, from the first import, definition or assignment before it, as far as they parse.
 3. ``last_block``: the last fenced block that is marked as Python, else the last block of all; it does not define the
    entry point, so every case will fail, and say why.
 
-Imports of standard modules that the task text itself shows are put in front, as a model may rely on them.
+Imports of standard modules that the task text or an earlier block shows are put in front, as a model may rely on them. A
+byte order mark is left out.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import re
 import sys
 import warnings
 from dataclasses import dataclass
+from itertools import islice
 
 __all__ = ["Extracted", "extract"]
 
@@ -29,6 +31,7 @@ _IMPORT = re.compile(r"^[ \t>]*((?:import|from)[ \t]+[\w.]+.*)$", re.MULTILINE)
 _MOST_LINES = 400
 _MOST_STARTS = 10
 _MOST_TRIES = 30
+_MOST_FENCES = 8
 _LONG_LINE = 1000  # characters; the parser needs quadratic time for some long lines
 
 
@@ -49,6 +52,7 @@ class Extracted:
 class _Block:
     language: str
     code: str
+    at: int
 
 
 def extract(answer: str, entry_point: str, prompt: str = "") -> Extracted | None:
@@ -59,13 +63,14 @@ def extract(answer: str, entry_point: str, prompt: str = "") -> Extracted | None
         entry_point: name of the function, class or variable that the cases call.
         prompt: the task text, for the imports it shows.
     """
-    answer = answer.replace("\r\n", "\n")
+    answer = answer.replace("\r\n", "\n").lstrip("\ufeff")
     definition = _definition(entry_point)
     blocks, prose = _split(answer)
     imports = _imports(prompt)
-    for block in reversed(blocks):
+    for number, block in reversed(list(enumerate(blocks))):
         if definition.search(block.code):
-            return Extracted(imports + block.code, "block")
+            shown = "\n".join([prompt, *(earlier.code for earlier in blocks[:number])])
+            return Extracted(_imports(shown) + _whole(block, answer), "block")
     found = _lines(prose, definition)
     if found is not None:
         return Extracted(imports + found, "lines")
@@ -104,10 +109,27 @@ def _split(answer: str) -> tuple[list[_Block], str]:
 
 
 def _block(opened: re.Match[str], text: str) -> _Block:
+    return _Block(opened[2].lower(), _flush(text), opened.end() + 1)
+
+
+def _flush(text: str) -> str:
+    """The lines without common indentation, and without blank ones behind them."""
     lines = text.rstrip().split("\n")
     indents = [len(line) - len(line.lstrip()) for line in lines if line.strip()]
     cut = min(indents, default=0)
-    return _Block(opened[2].lower(), "\n".join(line[cut:] for line in lines) + "\n")
+    return "\n".join(line[cut:] for line in lines) + "\n"
+
+
+def _whole(block: _Block, answer: str) -> str:
+    """The block's code, over fences inside it (an example in a docstring) where it parses only with them."""
+    if isinstance(_parsed(block.code), ast.Module):
+        return block.code
+    end = block.at + len(block.code) - 1
+    for fence in islice(_FENCE.finditer(answer, end), _MOST_FENCES):
+        code = _flush(answer[block.at : fence.start()])
+        if len(code) > len(block.code) and isinstance(_parsed(code), ast.Module):
+            return code
+    return block.code
 
 
 def _imports(prompt: str) -> str:

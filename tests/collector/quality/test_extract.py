@@ -41,6 +41,13 @@ FOUND = {
     "no fence, broken": ("def f(x:\n    return x", "def f(x:\n    return x\n", "lines"),
     "only another function": ("Text\n" + fenced("def g(x):\n    pass\n") + fenced("ls\n", "bash"), "def g(x):\n    pass\n", "last_block"),
     "only another language": (fenced("int f(int x);\n", "c"), "int f(int x);\n", "last_block"),
+    "an example in its docstring": (
+        "```python\ndef f(x):\n    \"\"\"As:\n    ```\n    f(1)\n    ```\n    \"\"\"\n    return x\n```\nDone.",
+        "def f(x):\n    \"\"\"As:\n    ```\n    f(1)\n    ```\n    \"\"\"\n    return x\n", "block",
+    ),
+    "a byte order mark": ("\ufeff" + F, F, "lines"),
+    "imports in a block of their own": (fenced("import math\nx = 1\n") + fenced(F), "import math\n" + F, "block"),
+    "imports behind it": (fenced(F) + fenced("import math\n"), F, "block"),
     "a name that begins alike": (fenced("def f2(x):\n    pass\n"), "def f2(x):\n    pass\n", "last_block"),
 }  # fmt: skip
 

@@ -226,11 +226,9 @@ ratings = table.in_force(ratings, cohort)
 board = pd.concat([table.leaderboard(ratings[ratings["task"] == task], figures[figures["task"] == task])
                    for task in sorted(set(figures["task"]), key=lambda name: (name != OVERALL, name))])  # fmt: skip
 names = table.labels(board)
-order = list(
-    dict.fromkeys(
-        board.sort_values(["task", "eei"], key=lambda c: c != OVERALL if c.name == "task" else c)["configuration"]
-    )
-)
+first = table.default_task(ratings, list(dict.fromkeys(board["task"])))
+best = board.sort_values(["task", "eei"], key=lambda c: c != first if c.name == "task" else c)  # as the ratings page has it
+order = list(dict.fromkeys(best["configuration"]))
 chosen = urls.choose("configuration", t("filter.configuration"), order, show=lambda c: names[c]) or order[0]
 board["label"] = board["configuration"].map(names)
 mine = board[board["configuration"] == chosen]

@@ -60,6 +60,14 @@ def test_the_page_shows_card_letters_load_history_and_answers(sample: Path, app:
     assert any(button.label == texts["model.png"] for button in at.get("download_button"))
 
 
+def test_the_page_begins_with_the_most_efficient_where_letters_are(own: Store, app: Open) -> None:
+    with own.write() as writer:
+        writer.execute("UPDATE ratings SET grade = NULL, eei = NULL, status = 'unrated' WHERE task = 'overall'")
+        writer.execute("UPDATE ratings SET eei = 0.01 WHERE task = 'qa' AND configuration = ?", [GEMMA])
+    at = app(own.path, "model.py")
+    assert GEMMA in [box.value for box in at.selectbox]
+
+
 def test_overall_asks_for_a_task_before_it_shows_answers(sample: Path, app: Open) -> None:
     at = app(sample, "model.py", "en", configuration=GEMMA, task="overall")
     assert i18n.catalogue("en")["model.choose_task"] in everything(at)

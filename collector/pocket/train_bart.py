@@ -1,7 +1,8 @@
 """Trains the pocket BART checkpoint: a small denoiser and paraphraser for BARTScore without downloads.
 
-It learns to restore damaged text, to answer questions and to say one answer in the words of another, on the same texts
-as the language models. Its log-probability of a text given another one is then high when both say the same.
+It begins with weights that copy (``collector.pocket.copying``) and learns to restore damaged text, to answer questions, to
+say one answer in the words of another, how texts begin and how they go on, on the same texts as the language models. Its
+log-probability of a text given another one is then high when both say the same, or when one follows from the other.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -19,8 +21,10 @@ import torch
 from tokenizers import Tokenizer, processors
 
 from collector.pocket import corpus
+from collector.pocket.copying import copying
 from collector.pocket.loop import Course, batches, precision
 from collector.pocket.tokenizer import build
+from collector.quality.text import has_han, sentences
 
 __all__ = ["BART_NAME", "damaged", "train_bart"]
 
@@ -29,14 +33,14 @@ POSITIONS = 1024
 _SPECIALS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 _BOS, _PAD, _EOS, _UNK, _MASK = range(5)
 _VOCABULARY, _HIDDEN, _INNER, _LAYERS = 3584, 256, 768, 2
-_STEPS, _BATCH_TOKENS, _RATE = 420, 2304, 1.5e-3
-_TASKS = {"denoise": 0.4, "ask": 0.17, "reword": 0.25, "continue": 0.13, "nothing": 0.05}
-_GROUPS = {"general": 0.04, "quiz": 0.26, "short": 0.31, "medium": 0.28, "long": 0.11}
+_STEPS, _BATCH_TOKENS, _RATE = 300, 2304, 1.5e-3
+_TASKS = {"denoise": 0.14, "ask": 0.2, "reword": 0.18, "follow": 0.3, "nothing": 0.18}
+_GROUPS = {"general": 0.04, "quiz": 0.2, "short": 0.26, "medium": 0.33, "long": 0.17}
 _WINDOW, _SOURCE_WINDOW, _LONGEST, _SHIFTED_SHARE = 112, 160, 200, 0.5
-# A higher rate or BART's usual 0.02 lets the small encoder collapse: then no score depends on the source.
-_INIT_STD = 0.06
-_FORGOTTEN = 0.25
-_MARGIN, _MARGIN_WEIGHT = 2.0, 1.0
+_CONTEXTS = (1, 1, 2, 4, 8)  # sentences before the one that follows
+_FORGOTTEN = 0.1
+_MARGIN, _ORDER_MARGIN = 2.0, 0.5
+_OTHERS_SHARE = 0.6  # of what follows, against other sentences; the rest against nothing
 _IGNORED, _NOBODY = -100, -1
 _RECENT = 50
 
@@ -62,9 +66,8 @@ def train_bart(
     )
     model = BartForConditionalGeneration(BartConfig(**_config(tokenizer.get_vocab_size())))
     model.train()
+    copying(model, seed)
     positions = [part.embed_positions for part in (model.get_encoder(), model.get_decoder())]
-    for table in positions:
-        table.weight.data.copy_(_waves(*table.weight.shape))
     ahead, places = positions[0].offset, random.Random(seed)
     steps = max(1, round(_STEPS * share))
     course = Course(model, _RATE, steps)
@@ -86,12 +89,6 @@ def train_bart(
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     (folder / "tokenizer_config.json").write_text(json.dumps(_TOKENIZER_CONFIG, indent=1) + "\n", encoding="utf-8")
     return folder
-
-
-def _waves(count: int, size: int) -> torch.Tensor:
-    """Positions as sines and cosines to begin with: what is learnt at one place then holds at the others too."""
-    angle = torch.arange(count)[:, None] / 10000 ** (torch.arange(0, size, 2) / size)
-    return _INIT_STD * 2**0.5 * torch.cat([angle.sin(), angle.cos()], dim=1)
 
 
 def _shift(rng: random.Random) -> int:
@@ -133,78 +130,134 @@ def _config(vocabulary: int) -> dict[str, Any]:
         "vocab_size": vocabulary, "d_model": _HIDDEN, "max_position_embeddings": POSITIONS,
         "encoder_layers": _LAYERS, "decoder_layers": _LAYERS, "encoder_ffn_dim": _INNER, "decoder_ffn_dim": _INNER,
         "encoder_attention_heads": 4, "decoder_attention_heads": 4,
-        "dropout": 0.0, "init_std": _INIT_STD, "attention_dropout": 0.0, "activation_function": "gelu",
+        "dropout": 0.0, "attention_dropout": 0.0, "activation_function": "gelu",
         "bos_token_id": _BOS, "pad_token_id": _PAD, "eos_token_id": _EOS, "decoder_start_token_id": _EOS,
         "forced_eos_token_id": _EOS, "is_encoder_decoder": True, "tie_word_embeddings": True,
     }  # fmt: skip
 
 
 def _loss(model: Any, batch: _Batch) -> torch.Tensor:
-    """Cross entropy, and a margin between the right source and another one.
+    """Cross entropy, and a margin between the right source and a wrong one.
 
     The texts are few, so a decoder alone would soon know them by heart and need no source. The margin makes the
     log-probability depend on what the source says, which is all that BARTScore looks at.
     """
     encoded = model.get_encoder()(input_ids=batch.source, attention_mask=batch.mask).last_hidden_state
-    right = model(encoder_outputs=(encoded,), attention_mask=batch.mask, decoder_input_ids=batch.begun).logits.float()
-    swap = batch.labels.shape[0] // 2
-    wrong = model(
-        encoder_outputs=(encoded.roll(swap, 0),), attention_mask=batch.mask.roll(swap, 0), decoder_input_ids=batch.begun
-    ).logits.float()
-    entropy = torch.nn.functional.cross_entropy(right.flatten(0, 1), batch.labels.flatten(), ignore_index=_IGNORED)
-    distance = _mean_logprob(right, batch.labels) - _mean_logprob(wrong, batch.labels)
-    differs = (batch.subject != batch.subject.roll(swap, 0)) & (batch.subject != _NOBODY)
-    return entropy + _MARGIN_WEIGHT * (torch.relu(_MARGIN - distance) * differs).mean()
+    rows = torch.arange(len(batch.labels))
+    right, entropy = _logprobs(model, encoded, batch, rows, rows)
+    judged = batch.wrong != _NOBODY
+    if not judged.any():
+        return entropy
+    wrong, _ = _logprobs(model, encoded, batch, batch.wrong[judged], rows[judged])
+    return entropy + torch.relu(batch.margin[judged] - right[judged] + wrong).sum() / len(rows)
 
 
-def _mean_logprob(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def _logprobs(
+    model: Any, encoded: torch.Tensor, batch: _Batch, sources: torch.Tensor, rows: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean log-probability of each row's labels given a source, and the cross entropy over all of them."""
+    labels = batch.labels[rows]
+    hidden = model.get_decoder()(
+        input_ids=batch.begun[rows], encoder_hidden_states=encoded[sources], encoder_attention_mask=batch.mask[sources]
+    ).last_hidden_state
     kept = labels != _IGNORED
-    chosen = torch.log_softmax(logits, 2).gather(2, labels.clamp_min(0)[:, :, None])[:, :, 0]
-    return (chosen * kept).sum(1) / kept.sum(1)
+    logits = model.lm_head(hidden[kept]).float()  # the padding is left out: this is the dearest step
+    losses = torch.nn.functional.cross_entropy(logits, labels[kept], reduction="none")
+    sums = torch.zeros(len(rows)).index_add(0, kept.nonzero()[:, 0], losses)
+    return -sums / kept.sum(1), losses.mean()
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """One exercise as token ids: what is given, what is to be said, what must make it less likely, whose text it is.
+
+    ``wrong`` is None where any other text of the batch will do, or where ``subject`` is ``_NOBODY`` none is needed.
+    """
+
+    source: list[int]
+    target: list[int]
+    wrong: list[int] | None
+    subject: int
+
+    def __len__(self) -> int:
+        return len(self.source) + len(self.target)
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Rows of ids: the source with its mask, what the decoder is given, what it has to say, and whose text it is.
+    """Rows of ids: sources with their mask, what the decoder is given, and what it has to say.
 
-    ``subject`` is ``_NOBODY`` where the source says nothing about the target.
+    After the sources of the targets stand wrong ones. ``wrong`` is for each target the row of a wrong source (``_NOBODY``:
+    none), ``margin`` by how much the target must be less likely given that.
     """
 
     source: torch.Tensor
     mask: torch.Tensor
     begun: torch.Tensor
     labels: torch.Tensor
-    subject: torch.Tensor
+    wrong: torch.Tensor
+    margin: torch.Tensor
 
 
 def _batches(pairs: Sequence[corpus.Pair], tokenizer: Tokenizer, seed: int) -> Iterator[_Batch]:
     rng = random.Random(seed)
     subjects = {pair: place for place, pair in enumerate(dict.fromkeys(pairs))}
 
+    @cache
     def encoded(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def draw() -> tuple[list[int], list[int], int]:
+    def draw() -> _Drawn:
         pair = corpus.drawn(pairs, rng, _GROUPS)
         kind = rng.choices(list(_TASKS), list(_TASKS.values()))[0]
+        steps = _steps(kind, pair, rng) if kind in ("follow", "nothing") else None
+        if steps:
+            source, target, wrong = (encoded(text) for text in steps)
+            return _Drawn(
+                _marked(source[-_SOURCE_WINDOW:]),
+                _marked(target[:_WINDOW]),
+                _marked(wrong[-_SOURCE_WINDOW:]),
+                subjects[pair],
+            )
         source, target = (encoded(text) for text in _texts(kind, pair, rng))
         source, target = _windows(kind, source, target, rng)
-        return [_BOS, *damaged(source, rng), _EOS], [_BOS, *target, _EOS], subjects[pair] if source else _NOBODY
+        known = source and kind != "denoise"  # what is copied depends on its source anyway
+        return _Drawn(_marked(damaged(source, rng)), _marked(target), None, subjects[pair] if known else _NOBODY)
 
-    for group in batches(rng, draw, lambda one: len(one[0]) + len(one[1]), _BATCH_TOKENS):
-        source = _padded([ids for ids, _, _ in group], _PAD)
-        begun = [[_EOS, *(_MASK if rng.random() < _FORGOTTEN else token for token in ids[:-1])] for _, ids, _ in group]
-        yield _Batch(
-            source=source,
-            mask=(source != _PAD).long(),
-            begun=_padded(begun, _PAD),
-            labels=_padded([ids for _, ids, _ in group], _IGNORED),
-            subject=torch.tensor([subject for _, _, subject in group]),
-        )
+    for group in batches(rng, draw, len, _BATCH_TOKENS):
+        yield _batch(group, rng)
+
+
+def _batch(group: Sequence[_Drawn], rng: random.Random) -> _Batch:
+    sources = [one.source for one in group]
+    wrong: list[int] = []
+    swap = len(group) // 2
+    for row, one in enumerate(group):
+        place = (row - swap) % len(group)
+        if one.wrong is not None:
+            place = len(sources)
+            sources.append(one.wrong)
+        elif one.subject in (_NOBODY, group[place].subject):
+            place = _NOBODY
+        wrong.append(place)
+    source = _padded(sources, _PAD)
+    begun = [[_EOS, *(_MASK if rng.random() < _FORGOTTEN else token for token in one.target[:-1])] for one in group]
+    return _Batch(
+        source=source,
+        mask=(source != _PAD).long(),
+        begun=_padded(begun, _PAD),
+        labels=_padded([one.target for one in group], _IGNORED),
+        wrong=torch.tensor(wrong),
+        margin=torch.tensor([_MARGIN if one.wrong is None else _ORDER_MARGIN for one in group]),
+    )
+
+
+def _marked(ids: Sequence[int]) -> list[int]:
+    return [_BOS, *ids, _EOS]
 
 
 def _texts(kind: str, pair: corpus.Pair, rng: random.Random) -> tuple[str, str]:
-    """The texts of a task: a text to restore, a question to answer, an answer to say in other words or to go on with."""
+    """The texts of a task: a text to restore, a question to answer, an answer to say in other words."""
     if kind == "ask":
         example = corpus.varied(pair, rng)
         return example.question, example.answer
@@ -214,15 +267,36 @@ def _texts(kind: str, pair: corpus.Pair, rng: random.Random) -> tuple[str, str]:
     return text, text
 
 
+def _steps(kind: str, pair: corpus.Pair, rng: random.Random) -> tuple[str, str, str] | None:
+    """What stands before in a text, what follows, and what from the same text must not stand before; None if it is too short.
+
+    ``follow`` takes one sentence after its predecessors, against nothing at all or the text's other sentences. ``nothing``
+    takes the beginning of the text, against sentences that come later.
+    """
+    own = sentences(rng.choice((*pair.questions, *pair.answers, *pair.answers, *pair.answers)))
+    if len(own) < 2:  # noqa: PLR2004
+        return None
+    if kind == "nothing":
+        first = rng.randint(1, len(own))
+        return "", _joined(own[:first]), _joined(rng.sample(own[1:], min(len(own) - 1, rng.choice(_CONTEXTS))))
+    place = rng.randrange(1, len(own))
+    before = own[max(0, place - rng.choice(_CONTEXTS)) : place]
+    others = [sentence for spot, sentence in enumerate(own) if spot not in range(place - len(before), place + 1)]
+    wrong = rng.sample(others, min(len(others), len(before))) if rng.random() < _OTHERS_SHARE else []
+    return _joined(before), own[place], _joined(wrong)
+
+
+def _joined(own: Sequence[str]) -> str:
+    text = " ".join(own)
+    return "".join(own) if has_han(text) else text
+
+
 def _windows(kind: str, source: list[int], target: list[int], rng: random.Random) -> tuple[list[int], list[int]]:
-    """At most a window of each text: the same part, the part before, or (to answer from) any part, of the source."""
+    """At most a window of each text: the same part, or (to answer from) any part, of the source."""
     start = rng.randrange(max(1, len(target) - _WINDOW + 1))
     wanted = target[start : start + _WINDOW]
-    if kind == "nothing":
-        return [], wanted
-    if kind == "continue":
-        split = rng.randint(1, max(1, min(len(target), _WINDOW) - 1))
-        return wanted[:split], wanted[split:]
+    if kind in ("nothing", "follow"):
+        return [], target[:_WINDOW]
     if kind == "ask":
         begin = rng.choice((0, rng.randrange(max(1, len(source) - _SOURCE_WINDOW + 1))))
     else:

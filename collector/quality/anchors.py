@@ -5,7 +5,7 @@ BARTScore has no absolute scale, so each item, direction and checkpoint gets two
 * ``hi``: median over the item's references of the score that the reference itself would get as an answer;
 * ``lo``: median over up to five references of other items of the same language and of similar length (same task where
   there are enough), given as answers to this item; for fluency, which does not ask what is said, over the item's own
-  references with shuffled words; for coherence over its own sentences, each behind sentences of such another item.
+  references with shuffled words; for coherence over its own sentences, each but the first behind sentences of such another item.
 
 ``value = clip((raw - lo) / (hi - lo), 0, 1)``. Where hi is not at least 0.1 above lo, the checkpoint cannot tell a good
 answer from a wrong one and there is no value (reason ``anchors``).
@@ -32,7 +32,7 @@ from collector.suite.tokens import token_estimate
 
 __all__ = ["VERSION", "Anchor", "anchors_of", "mapped", "wrong_answers"]
 
-VERSION = 2
+VERSION = 3
 """Part of the scorer version, and stored with every anchor."""
 
 _OTHERS, _FEWEST, _LENGTH_RATIO, _SHUFFLES = 5, 3, 2.0, 3

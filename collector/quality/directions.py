@@ -4,7 +4,7 @@
 * relevance, does it say what the reference says and nothing else: F, the mean of reference → answer and
   answer → reference; for creative writing prompt → answer;
 * coverage, is all of the reference in it: answer → reference;
-* coherence, does each sentence follow from those before it (the last eight): the mean over sentences;
+* coherence, does each sentence follow from those before it (the last eight; the first from nothing): the mean over sentences;
 * fluency, is it well-formed whatever it says: empty text → answer.
 
 Several references: the best one counts for QA (one of them is enough), the mean for summaries (each is one view).
@@ -29,7 +29,7 @@ __all__ = [
     "floor", "formulas",
 ]  # fmt: skip
 
-VERSION = 1
+VERSION = 2
 """Part of the scorer version: raise it when the same texts could get another score."""
 
 _CONTEXT = 8  # sentences: more would make the work grow with the square of the answer's length
@@ -145,19 +145,23 @@ def formulas(subject: Subject, answer: str) -> dict[str, Formula]:
 
 
 def coherence_pairs(text: str, before: str | None = None) -> tuple[Pair, ...]:
-    """Each sentence but the first, as target, given the (eight) sentences before it; none for a single sentence.
+    """Each sentence, as target, given the (eight) sentences before it, the first given nothing; none for a single sentence.
+
+    The first one counts as well: so a text and another order of it are judged by the same sentences, and one that opens in the
+    middle of things pays for it.
 
     Args:
         text: the sentences.
         before: text whose sentences stand before instead of its own, for an anchor; None takes its own.
     """
     own = sentences(text)
+    if len(own) < 2:  # noqa: PLR2004  nothing stands before anything
+        return ()
     lead = own if before is None else sentences(before)
     joint = "" if has_han(text) else " "
     return tuple(
         (joint.join(lead[max(0, min(place, len(lead)) - _CONTEXT) : place]), sentence)
         for place, sentence in enumerate(own)
-        if place
     )
 
 
@@ -192,7 +196,9 @@ def floor(direction: str, subject: Subject, answer: str) -> float | None:
     references = list(subject.references)
     if direction == "coherence":
         shares = [
-            share for before, text in coherence_pairs(answer) if (share := unigram_recall(before, text)) is not None
+            share
+            for before, text in coherence_pairs(answer)
+            if before and (share := unigram_recall(before, text)) is not None
         ]
         return fmean(shares) if shares else None
     if direction == "factuality":

@@ -40,8 +40,7 @@ def small(monkeypatch):
     monkeypatch.setattr(training, "SPECS", (training.Spec("pocket-l", 128, 1, 128, steps=40, rate=4e-3),))
     monkeypatch.setattr(training, "_BATCH_TOKENS", 256)
     monkeypatch.setattr(training, "_ANSWER_TOKENS", 64)
-    monkeypatch.setattr(train_bart, "_HIDDEN", 64)
-    monkeypatch.setattr(train_bart, "_STEPS", 8)
+    monkeypatch.setattr(train_bart, "_STEPS", 6)
     monkeypatch.setattr(train_bart, "_BATCH_TOKENS", 512)
 
 
@@ -135,18 +134,50 @@ def test_long_answers_are_taught_in_short(draws):
 def test_windows_keep_to_their_size_and_place():
     rng = random.Random(4)
     text = list(range(1000))
-    for kind in ("denoise", "reword", "ask", "continue", "nothing"):
+    for kind in ("denoise", "reword", "ask", "follow", "nothing"):
         for _ in range(40):
             source, target = train_bart._windows(kind, text[:700] if kind == "ask" else text, text, rng)
             assert 0 < len(target) <= 112
             assert len(source) <= 160
             if kind == "denoise":
                 assert source == target
-            if kind == "continue":
-                assert source[-1] + 1 == target[0]
-            if kind == "nothing":
+            if kind in ("follow", "nothing"):  # of a text too short for either: its beginning, given nothing
                 assert not source
-    assert train_bart._windows("continue", [7], [7], rng) == ([7], [])
+                assert target == text[:112]
+
+
+def test_what_follows_is_held_against_what_does_not_stand_before():
+    rng = random.Random(5)
+    own = [f"Sentence number {place} stands here." for place in range(6)]
+    pair = corpus.Pair((" ".join(own),), (" ".join(own),))
+    seen = [train_bart._steps("follow", pair, rng) for _ in range(80)]
+    for before, target, wrong in seen:
+        place = own.index(target)
+        told = train_bart.sentences(before)
+        assert told == own[place - len(told) : place]
+        assert not set(train_bart.sentences(wrong)) & {*told, target}
+    assert {len(train_bart.sentences(before)) for before, *_ in seen} == {1, 2, 3, 4, 5}
+    assert {bool(wrong) for *_, wrong in seen} == {True, False}
+    for before, begun, wrong in (train_bart._steps("nothing", pair, rng) for _ in range(40)):
+        assert not before
+        assert " ".join(own).startswith(begun)
+        assert own[0] not in wrong
+    assert train_bart._steps("follow", corpus.Pair(("Alone.",), ("Alone.",)), rng) is None
+
+
+def test_every_target_is_held_against_a_source_of_its_own_or_of_another_text(small):
+    tokenizer = build(corpus.texts(FEW), 700, train_bart._SPECIALS)
+    kinds = set()
+    for _, batch in zip(range(60), train_bart._batches(FEW, tokenizer, 3), strict=False):
+        count = len(batch.labels)
+        assert batch.source.shape == batch.mask.shape
+        for row, place in enumerate(batch.wrong.tolist()):
+            assert place == train_bart._NOBODY or (place != row and place < len(batch.source))
+            own = place >= count
+            kinds.add((own, float(batch.margin[row]), place == train_bart._NOBODY))
+            assert not own or batch.margin[row] == train_bart._ORDER_MARGIN
+        assert sorted(place for place in batch.wrong.tolist() if place >= count) == list(range(count, len(batch.source)))
+    assert kinds == {(True, 0.5, False), (False, 2.0, False), (False, 2.0, True)}
 
 
 def test_damage_grows_from_nothing_and_keeps_to_the_text():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from collector.quality.anchors import Anchor, anchors_of, mapped
 from collector.quality.cache import PairResult
 from collector.quality.composite import SCORER_VERSION, WEIGHTS, composite
-from collector.quality.directions import DIRECTIONS, Pair, Subject, evaluated, floor, formulas
+from collector.quality.directions import DIRECTIONS, Pair, Subject, coherence_pairs, evaluated, floor, formulas
 from collector.quality.text import tokens
 from collector.suite import load_suite
 
@@ -61,6 +61,21 @@ def test_directions_take_the_right_side() -> None:
     assert creative["relevance"].pairs() == {("Why?", answer)}
     assert formulas(subject(task="code"), answer) == {}
     assert set(found) == set(DIRECTIONS["qa"])
+
+
+def test_every_sentence_counts_for_coherence_the_first_given_nothing() -> None:
+    assert coherence_pairs("One. Two. Three.") == (("", "One."), ("One.", "Two."), ("One. Two.", "Three."))
+    assert coherence_pairs("甲。乙。") == (("", "甲。"), ("甲。", "乙。"))
+    assert coherence_pairs("Only one.") == ()
+    assert coherence_pairs("One. Two. Three.", "Far. Away.") == (
+        ("", "One."),
+        ("Far.", "Two."),
+        ("Far. Away.", "Three."),
+    )
+    many = " ".join(f"S{n}." for n in range(12))
+    assert coherence_pairs(many)[-1] == ("S3. S4. S5. S6. S7. S8. S9. S10.", "S11.")
+    mixed = coherence_pairs("Three. One. Two.")
+    assert {text for _, text in mixed} == {text for _, text in coherence_pairs("One. Two. Three.")}
 
 
 def test_best_reference_for_qa_mean_for_summaries() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from collector.quality.checkpoints import Checkpoint
-from collector.quality.metric_check import MetricCheck
+from collector.quality.metric_check import METRICS, MetricCheck
 from collector.quality.metric_record import KEY, RECORD_FILE, keep_record, record_of, shipped_record
 from db import Store
 
@@ -52,3 +52,13 @@ def test_record_of_other_weights_or_a_broken_one_is_not_taken(
         file.write_text(broken)
         assert shipped_record(checkpoint) is None
     assert "cannot be read" in caplog.text
+
+def test_the_shipped_checkpoint_has_its_own_figures() -> None:
+    from collector.quality.checkpoints import locate
+
+    checkpoint = locate("pocket-bart")
+    assert checkpoint is not None
+    record = shipped_record(checkpoint)
+    assert record is not None, "trained anew: write check-metrics --json to metrics.json beside the weights"
+    found = {(check["metric"], check["language"]) for check in record["checks"] if check["task"] is None}
+    assert found == {(metric, language) for metric in METRICS for language in ("en", "zh")}

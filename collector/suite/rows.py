@@ -6,6 +6,7 @@ import ast
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ _LIST = "test_cases"
 """Name of the list in the guide's script."""
 
 _LONGEST_FIELD = 1 << 24
+_SEPARATOR = re.compile(r"sep=([^\w\s\"]|\t)\r?\n")  # a first line of spreadsheets
 _ENCODINGS = ("utf-8-sig", "gb18030")  # what spreadsheets write, the second in Chinese Windows
 
 
@@ -101,8 +103,11 @@ def _text(path: Path) -> str:
 
 
 def _csv(path: Path, text: str) -> Rows:
+    marked = _SEPARATOR.match(text)
+    if marked:
+        text = "\n" + text[marked.end() :]  # lines keep their numbers
     first = text.lstrip("\r\n").split("\n", 1)[0]
-    delimiter = max((",", ";", "\t"), key=first.count)
+    delimiter = marked[1] if marked else max((",", ";", "\t"), key=first.count)
     before = csv.field_size_limit(_LONGEST_FIELD)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[Row] = []

@@ -165,6 +165,13 @@ def test_csv_in_the_encodings_of_spreadsheets(tmp_path, encoding: str) -> None:
     assert [(remark.row, remark.en) for remark in found.skipped] == [(6, "the prompt is empty")]
 
 
+def test_a_spreadsheets_line_about_its_separator(tmp_path) -> None:
+    path = written(tmp_path / "t.csv", "sep=|\r\nprompt|reference\r\nWhat is ice, and why?|water\r\n|x\r\n")
+    found = import_items(path, Wishes())
+    assert [table["prompt"] for table in found.tables] == ["What is ice, and why?"]
+    assert [remark.row for remark in found.skipped] == [4]
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_columns_by_name(tmp_path, delimiter: str) -> None:
     rows = [["Frage", "A", "B", "Sprache"], ["Was ist Eis?", "Wasser.", "Gefrorenes Wasser.", "de"], ["What is ice?", "Water.", "", ""]]

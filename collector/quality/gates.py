@@ -57,6 +57,7 @@ def _refused(answer: Answer) -> bool:
 
 
 _LOOP_LONGEST_UNIT, _LOOP_REPEATS, _LOOP_TOKENS = 80, 4, 24
+_LIST_NUMBER = re.compile(r"^\s*\d{1,4}(?:[.)]\s|、)", re.MULTILINE)
 _STUTTER_CHARACTERS, _STUTTER_UNITS = 400, range(1, 17)
 _LOOP_GRAM, _LOOP_SHARE, _LOOP_MIN_TOKENS = 6, 0.5, 60
 
@@ -68,7 +69,7 @@ def _looping(answer: Answer) -> bool:
     Code repeats itself by nature, so only its end is looked at. Signs without a word between them ("=====", "aaaa") count
     from 400 of them on.
     """
-    words = tokens(answer.text)
+    words = tokens(_LIST_NUMBER.sub("", answer.text))
     if _repeats_at_end(words) or _stutters(answer.text.rstrip()):
         return True
     if answer.task == "code" or len(words) < _LOOP_MIN_TOKENS:

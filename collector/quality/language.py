@@ -95,6 +95,7 @@ class Prose:
         written = list(_words(prose))
         words = [word.lower().replace("’", "'") for word in written]
         named = [word for word in written if len(word) >= _LONG_WORD and word.lower() not in _ENGLISH]
+        foreign = [word for word in (word.partition("'")[0] for word in words) if word in _FOREIGN]
         mixed = len(runs) > max(1, len(_CHINESE.findall(prose))) and kana > _JAPANESE_SHARE * (han + kana)
         return cls(
             han=han,
@@ -102,7 +103,7 @@ class Prose:
             words=len(words),
             japanese=bool(kana) and (mixed or kana > han),
             english=sum(word in _ENGLISH for word in words),
-            foreign=sum(word.partition("'")[0] in _FOREIGN for word in words),
+            foreign=len(foreign) if len(set(foreign)) > 1 else 0,  # one alone may be a sound ("la la la")
             accented=sum(_ACCENT.search(word) is not None for word in words),
             capital=bool(named) and all(word[0].isupper() for word in named),
         )

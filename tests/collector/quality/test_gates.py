@@ -50,6 +50,7 @@ def test_a_refusal_is_a_failure() -> None:
         ("水从高处流下，" * 10, "zh"),
         ("哈" * 50, "zh"),
         ("1" * 500, "en"),
+        ("".join(f"{n}. Water boils at 100 degrees.\n" for n in range(1, 8)), "en"),
         ("It is so. " + "=" * 400 + "\n", "en"),
         ("好" + "😀🎉" * 300, "zh"),
         (" ".join(f"{n} the wind turns the big blades of it and so on and so forth" for n in "abcdefghij"), "en"),
@@ -66,6 +67,8 @@ def test_endless_repetition(text: str, language: str) -> None:
         ("哈哈哈哈，真好。", "zh"),
         (EN + " " + EN, "en"),
         ("A googol is 1" + "0" * 100, "en"),
+        ("".join(f"| {n} | {n * n} | yes |\n" for n in range(80)), "en"),
+        ("".join(f"{n}. The city of C{n} has {n}000 people.\n" for n in range(40)), "en"),
         ("| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 3, "en"),
         (
             "One bit is 0 or 1, two bits are 00, 01, 10 or 11, and three bits are 000, 001, 010, 011, 100, 101, 110 or 111.",

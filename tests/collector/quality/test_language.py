@@ -115,6 +115,7 @@ def test_every_prose_text_of_the_suite_is_in_its_language() -> None:
         ("春の海 ひねもすのたり のたりかな —— 这是与谢芜村的俳句，意思是春天的大海整日缓缓起伏。", "zh"),
         ("光合作用：6CO₂+6H₂O→C₆H₁₂O₆+6O₂", "zh"),
         ("Hello", "zh"),
+        ("Fa la la la la, la la la la, sing we joyous all together", "en"),
         ("José Martínez from México", "en"),
         ("北京", "zh"),
         ("Zürich, München, Köln, Düsseldorf, Nürnberg, Lübeck and Würzburg are cities where German is spoken.", "en"),

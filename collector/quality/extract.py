@@ -9,6 +9,8 @@ In this order; the method that found it is recorded with the score:
 3. ``last_block``: the last fenced block that is marked as Python, else the last block of all; it does not define the
    entry point, so every case will fail, and say why.
 
+Where that finds nothing, the same again with code that stands behind four spaces or ``>``, as Markdown and mail have it.
+
 Imports of standard modules that the task text or an earlier block shows are put in front, as a model may rely on them. A
 byte order mark is left out.
 """
@@ -28,6 +30,7 @@ _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([\w+.#-]*)[^\n]*$", re.MULTILIN
 _PYTHON = {"python", "py", "python3", "py3", ""}
 _BEGINS = re.compile(r"(?:import|from|def|async def|class|@|[A-Za-z_]\w*\s*(?::[^=\n]+)?=(?!=))")
 _IMPORT = re.compile(r"^[ \t>]*((?:import|from)[ \t]+[\w.]+.*)$", re.MULTILINE)
+_SHIFT = re.compile(r"^(?:    |> ?)", re.MULTILINE)
 _MOST_LINES = 400
 _MOST_STARTS = 10
 _MOST_TRIES = 30
@@ -63,7 +66,12 @@ def extract(answer: str, entry_point: str, prompt: str = "") -> Extracted | None
         entry_point: name of the function, class or variable that the cases call.
         prompt: the task text, for the imports it shows.
     """
-    answer = answer.replace("\r\n", "\n").lstrip("\ufeff")
+    plain = answer.replace("\r\n", "\n").lstrip("\ufeff")
+    found = _found(plain, entry_point, prompt)
+    return found if found is not None else _found(_SHIFT.sub("", plain), entry_point, prompt)
+
+
+def _found(answer: str, entry_point: str, prompt: str) -> Extracted | None:
     definition = _definition(entry_point)
     blocks, prose = _split(answer)
     imports = _imports(prompt)

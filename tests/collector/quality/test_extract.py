@@ -45,6 +45,8 @@ FOUND = {
         "```python\ndef f(x):\n    \"\"\"As:\n    ```\n    f(1)\n    ```\n    \"\"\"\n    return x\n```\nDone.",
         "def f(x):\n    \"\"\"As:\n    ```\n    f(1)\n    ```\n    \"\"\"\n    return x\n", "block",
     ),
+    "behind four spaces": ("Solution\n\n    def f(x):\n        return x\n\nDone.", F, "lines"),
+    "quoted": ("> ```python\n> def f(x):\n>     return x\n> ```\n", F, "block"),
     "a byte order mark": ("\ufeff" + F, F, "lines"),
     "imports in a block of their own": (fenced("import math\nx = 1\n") + fenced(F), "import math\n" + F, "block"),
     "imports behind it": (fenced(F) + fenced("import math\n"), F, "block"),

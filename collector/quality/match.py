@@ -64,11 +64,13 @@ class _Held:
         self._text, self._digits = normalised(answer), normalised(in_digits(answer))
 
     def any_of(self, phrases: Sequence[str]) -> bool:
-        return any(holds_phrase(self._text, phrase) or self._holds_number(phrase) for phrase in phrases)
+        return any(map(self._holds, phrases))
 
-    def _holds_number(self, phrase: str) -> bool:
+    def _holds(self, phrase: str) -> bool:
         written = in_digits(phrase)
-        return any(map(str.isdigit, written)) and holds_phrase(self._digits, written)
+        # a word's normal form has no sign, so that -40 would be found in 40
+        as_words = "minus " not in written and holds_phrase(self._text, phrase)
+        return as_words or (any(map(str.isdigit, written)) and holds_phrase(self._digits, written))
 
 
 def _is_letter(character: str) -> bool:

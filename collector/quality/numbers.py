@@ -1,7 +1,7 @@
 """Numbers in one spelling, so that 4.19e4, 41,900, 4.19 × 10⁴ and 4.19万 are found for each other.
 
 Digits are written out (no exponent, no thousands separator, no final ``.0``); Chinese numerals and English number words
-become digits where they surely count something. ``一`` and ``one`` stay: they are articles as often as numbers.
+become digits where they surely count something. ``一`` and ``one`` stay: they are articles as often as numbers. A sign becomes the word *minus*.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _SCALES = {"万亿": 12, "亿": 8, "万": 4, "hundred": 2, "thousand": 3, "milli
 _SCALED = re.compile(rf"(?<![^\W_.])(\d{{1,20}}(?:\.\d{{1,20}})?)\s*({'|'.join(_SCALES)})(?![a-z])")
 _PERCENT = re.compile(r"(?<=\d)\s*(?:per ?cent\b|%)")
 _FRACTION = re.compile(r"(?<![\d.])(\d+)\.0+(?![\d.])|(?<![\d.])(0\.\d*[1-9])0+(?!\d)")
+_MINUS = re.compile(r"(?:(?<![a-z0-9.)\]])[-−–]|零下|负|\b(?:minus|negative)\b)\s*(?=\d)(?<![-−–]\s)")
 _UNIT = re.compile(r"(?<![^\W_])(\d+(?:\.\d+)?)(?=[a-z])")
 
 _DIGITS_ZH = {sign: value for value, sign in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
@@ -63,6 +64,7 @@ def in_digits(text: str) -> str:
     text = _SCIENTIFIC.sub(lambda found: _plain(found[1], int((found[2] or found[3]).replace("−", "-"))), text)
     text = _BARE_POWER.sub(lambda found: _plain("1", int(found[1].replace("−", "-"))), text)
     text = _SCALED.sub(lambda found: _plain(found[1], _SCALES[found[2]]), text)
+    text = _MINUS.sub("minus ", text)
     text = _FRACTION.sub(lambda found: found[1] or found[2], _PERCENT.sub("%", text))
     return _UNIT.sub(r"\1 ", text.replace("^", ""))
 

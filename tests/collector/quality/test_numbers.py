@@ -20,7 +20,7 @@ from collector.suite import load_suite
         ("兩萬", "20000"), ("一千克", "1千克"), ("第三定律", "第三定律"), ("3.0", "3"), ("0.50", "0.5"), ("3.10", "3.10"), ("1.0.0", "1.0.0"),
         ("50 percent", "50%"), ("１２３", "123"), ("300km", "300 km"), ("m/s²", "m/s2"), ("h2o", "h2o"),
         ("百分之", "百分之"), ("三四个", "三四个"), ("万一", "万一"), ("千万不要", "千万不要"), ("十分重要", "十分重要"), ("百姓", "百姓"),
-        ("一些", "一些"), ("统一三国", "统一三国"), ("in 1969 400 people", "in 1969 400 people"), ("e4", "e4"),
+        ("一些", "一些"), ("统一三国", "统一三国"), ("in 1969 400 people", "in 1969 400 people"), ("e4", "e4"), ("−3.5", "minus 3.5"), ("10-40", "10-40"), ("- 40", "- 40"), ("负5", "minus 5"),
     ],
 )  # fmt: skip
 def test_by_hand(written: str, digits: str) -> None:
@@ -40,6 +40,13 @@ def test_by_hand(written: str, digits: str) -> None:
         ("It is 14.19e4 J.", "4.19e4", False),
         ("这一点十分重要", "10", False),
         ("no one", "1", False),
+        ("It is 40 °C.", "-40", False),
+        ("It is −40 °C.", "-40", True),
+        ("零下四十度", "-40", True),
+        ("minus 40 degrees", "-40 degrees", True),
+        ("from 10-40 °C", "-40", False),
+        ("- 40 people\n- 50 dogs", "40", True),
+        ("about -40", "40", True),
     ],
 )
 def test_answers_hold_numbers_by_value(answer: str, accepted: str, held: bool) -> None:

@@ -161,12 +161,12 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "内置演示模型：不代表真实的语言模型",
     ),
     "tier_unstated": ("the energy tier is not stated", "未说明能耗等级"),
-    "left_out": ("{n} answers left out: {flags}", "剔除 {n} 个回答：{flags}"),
+    "left_out": ("answers left out: {n} ({flags})", "剔除 {n} 个回答（{flags}）"),
     "failures": (
-        "{n} answers failed (quality 0, their energy counts): {flags}",
-        "{n} 个回答失败（质量为 0，能耗计入）：{flags}",
+        "failed answers: {n} (quality 0, their energy counts; {flags})",
+        "{n} 个回答失败（质量为 0，能耗计入；{flags}）",
     ),
-    "not_scored": ("{n} answers without quality left out of both sums", "{n} 个没有质量分的回答不计入两项总和"),
+    "not_scored": ("answers without quality, left out of both sums: {n}", "{n} 个没有质量分的回答不计入两项总和"),
     "fewer_items_compared": (
         "{n} of its {measured} items are compared: the others are not valid for the whole basket",
         "其 {measured} 道题中有 {n} 道参与比较：其余题目并非对整个参照篮都有效",

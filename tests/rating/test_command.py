@@ -276,7 +276,7 @@ def test_left_out_rows_are_named_and_leave_both_sums(shelf: Shelf, capsys: Captu
     shelf.campaign("c1", THREE, vary=vary)
     row = table(capsys, shelf)["a"]
     assert row["joules_per_success"] == pytest.approx(1.0)
-    assert next(r["text"] for r in row["reasons"] if r["code"] == "left_out") == "1 answers left out: throttled 1"
+    assert next(r["text"] for r in row["reasons"] if r["code"] == "left_out") == "answers left out: 1 (throttled 1)"
 
 
 def test_a_missing_energy_forbids_the_letter_until_it_is_measured_again(shelf: Shelf, capsys: Capture) -> None:

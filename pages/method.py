@@ -143,7 +143,8 @@ def metrics(shot: Snapshot) -> None:
         view.insert(0, "language", [code_text("language", code) for code in known["language"]])
         view.insert(0, "metric", [code_text("part", name) for name in known["metric"]])
         c = st.column_config
-        st.dataframe(view, hide_index=True, width="content", key=f"metrics-{checkpoint}", alt=t("method.metrics_title"), column_config={
+        st.dataframe(view, hide_index=True, width="content", key=f"metrics-{checkpoint}", alt=t("method.metrics_title"),
+                     placeholder=i18n.MISSING, column_config={
             "metric": c.TextColumn(t("method.part"), pinned=True), "language": t("filter.language"),
             "auc": c.NumberColumn("AUC", format="%.2f"), "held_out": c.NumberColumn(t("method.held_out"), format="%.2f"),
             "floor": c.NumberColumn(t("method.floor"), format="%.2f"), "couples": t("method.couples"),

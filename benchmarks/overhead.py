@@ -7,7 +7,7 @@ a database of its own, and prints one JSON line. Every second of the call belong
 * ``protocol_waits_s``: what the protocol asks to wait for: idle baselines and their checks (``v_baselines``), the samples
   that close an energy window (at most one period each), tails, cooling and memory (the events that tell of them);
 * ``engine_starts_s``: from the old process being ended to the new one being ready;
-* ``rating_s``: the program that rates between cases (at most a fiftieth of the time) and at the end;
+* ``rating_s``: the program that rates between cases (at most a hundredth of the time) and at the end;
 * the rest is ours: stamps, samples, figures, rows.
 
 ``overhead`` is (wall time - protocol waits - engine starts) / engine work, ratings included. Target: <= 1.15;
@@ -180,8 +180,8 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--tasks", nargs="+", default=["qa"])
     parser.add_argument("--loads", nargs="+", default=["medium", "long"])
-    parser.add_argument("--items", type=int, default=3, help="per task, load and language")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--items", type=int, default=5, help="per task, load and language")
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--profile", choices=("standard", "quick"), default="quick")
     parser.add_argument("--score", action="store_true", help="score the answers at the end, too")
     experiment = slice_of(parser.parse_args())

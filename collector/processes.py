@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,7 +20,8 @@ __all__ = ["Ended", "Pace", "rate", "score"]
 log = logging.getLogger(__name__)
 
 _ROOT = Path(__file__).resolve().parent.parent
-_SHARE: Final = 0.02
+_SHARE: Final = 0.01
+_EXPECTED_S: Final = 2.0  # until it was timed
 
 
 class Ended(NamedTuple):
@@ -32,14 +33,14 @@ class Ended(NamedTuple):
 
 @dataclass
 class Pace:
-    """How often work between two cases may be done: so that it takes no more than a fiftieth of the time.
+    """How often work between two cases may be done: so that it takes no more than a hundredth of the time.
 
     A rating between cases is news for the pages, the one at the end is what counts; on small models it would take
     longer than their answers.
     """
 
-    _ended_s: float = float("-inf")  # monotonic
-    _took_s: float = 0.0
+    _ended_s: float = field(default_factory=lambda: time.monotonic())
+    _took_s: float = _EXPECTED_S
 
     def due(self) -> bool:
         """Whether enough time has passed since the last time."""

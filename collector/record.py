@@ -3,7 +3,7 @@
 A full disk or a database that another program holds must not end a night, and must not lose an answer. What cannot be
 written waits in memory, in order, and is tried again before everything that comes after it. At the end it is tried for
 longer; what even then cannot be written goes into a file in the user's state folder, and the next call that measures
-into the same database begins with it.
+into the same database begins with it. Rows that come in quick succession are gathered (``collector.journal``).
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 
+from collector.journal import Journal
 from db import Store, StoreError, StoreLocked, StoreUnusable
 from db.texts import both
 from db.writer import Writer
@@ -34,6 +35,14 @@ _AGAIN_S: Final = 1.0  # and while something waits in memory already, so that a 
 _PAUSE_S: Final = 2.0
 _MOST: Final = 2000  # transactions in memory, some 50 kB each
 _TROUBLE: Final = (StoreLocked, StoreUnusable)
+_LANDED: Final = {  # tables whose rows are only ever added, and how to find one
+    "runs": "SELECT 1 FROM runs WHERE run_id = ?",
+    "events": "SELECT 1 FROM events WHERE event_id = ?",
+    "baselines": "SELECT 1 FROM baselines WHERE baseline_id = ?",
+    "model_loads": "SELECT 1 FROM model_loads WHERE load_id = ?",
+    "closures": "SELECT 1 FROM closures WHERE closure_id = ?",
+    "engine_logs": "SELECT 1 FROM engine_logs WHERE log_id = ?",
+}
 
 Row = Mapping[str, Any]
 
@@ -85,18 +94,23 @@ def _untagged(value: dict[str, Any]) -> Any:
 def _landed(writer: Writer, ops: Sequence[Op]) -> bool:
     """Whether a transaction that seemed to fail is there: a full disk may refuse the checkpoint after the commit."""
     for op in ops:
-        if op.verb != "insert" or not op.rows:
-            continue
-        if op.table == "runs":
-            return bool(writer.execute("SELECT 1 FROM runs WHERE run_id = ?", [op.rows[0]["run_id"]]))
-        if op.table == "events":
-            return bool(writer.execute("SELECT 1 FROM events WHERE event_id = ?", [op.rows[0]["event_id"]]))
+        if op.verb == "insert" and op.rows and op.table in _LANDED:
+            key = next(name for name in op.rows[0] if f" {name} = " in _LANDED[op.table])
+            return bool(writer.execute(_LANDED[op.table], [op.rows[0][key]]))
     return False
 
 
-def unsaved_file(folder: Path, store: Store) -> Path:
-    """Where the record of ``store`` lies that could not be written."""
-    return folder / f"unsaved-{hashlib.sha256(str(store.path).encode()).hexdigest()[:12]}.jsonl"
+def _line(ops: Sequence[Op]) -> str:
+    return json.dumps([list(op) for op in ops], default=_tagged)
+
+
+def _ops(line: str) -> list[Op]:
+    return [Op(*part) for part in json.loads(line, object_hook=_untagged)]
+
+
+def unsaved_file(folder: Path, store: Store, kind: str = "unsaved") -> Path:
+    """Where the record of ``store`` lies that could not be written, or waits to be (``kind`` gathered)."""
+    return folder / f"{kind}-{hashlib.sha256(str(store.path).encode()).hexdigest()[:12]}.jsonl"
 
 
 class Record:
@@ -107,13 +121,17 @@ class Record:
         folder: where the file lies that holds what could not be written.
         on_trouble: told once, in a sentence in both languages (db/texts.py), when a write fails.
         campaign_id: of the events that the record itself writes.
+        gather_s: for how long after a write what comes next is gathered; 0 writes everything at once.
     """
 
     def __init__(
-        self, store: Store, folder: Path, on_trouble: Callable[[str], None] | None = None, campaign_id: str | None = None
+        self, store: Store, folder: Path, on_trouble: Callable[[str], None] | None = None, campaign_id: str | None = None,
+        gather_s: float = 0.0,
     ) -> None:  # fmt: skip
         self.store, self.campaign_id = store, campaign_id
         self._file = unsaved_file(folder, store)
+        self._journal = Journal(unsaved_file(folder, store, "gathered"))
+        self._gather_s, self._written_s = gather_s, float("-inf")  # monotonic, of the last write
         self._on_trouble = on_trouble or (lambda _sentence: None)
         self._queue: deque[list[Op]] = deque()
         self._error: StoreError | None = None
@@ -127,14 +145,17 @@ class Record:
         return len(self._queue)
 
     def put(self, *ops: Op) -> None:
-        """Writes one transaction, or keeps it until writing works again.
+        """Writes one transaction, at once or with what comes soon, or keeps it until writing works again.
 
         Raises:
             StoreError: too much waits already; everything is in the file by then.
-            ValueError: a row does not fit its table.
+            ValueError: a row, perhaps a gathered one, does not fit its table.
         """
         if kept := [op for op in ops if op.rows]:
             self._queue.append(kept)
+        soon = self._error is None and time.monotonic() - self._written_s < self._gather_s
+        if soon and (not kept or self._journal.append(_line(kept))):
+            return
         self._drain(_AGAIN_S if self._error else _FIRST_S)
         if len(self._queue) >= _MOST:
             self._give_up()
@@ -155,40 +176,57 @@ class Record:
                 self._give_up()
             time.sleep(_PAUSE_S)
 
-    def recover(self) -> int:
-        """Writes what an earlier call could not; returns the number of its transactions."""
-        found = list(self._unsaved())
-        if not found:
-            return 0
-        self._queue.extendleft(reversed(found))
-        self._unsure = self._restoring = True
-        self.event("note", "unsaved_restored", both(f"{len(found)} writes out of {self._file}", f"从 {self._file} 补写 {len(found)} 次"))
-        return len(found)
+    def written(self) -> bool:
+        """Writes what was gathered, before somebody else reads; False when something still waits."""
+        return self._drain(_AGAIN_S)
 
-    def _unsaved(self) -> Iterator[list[Op]]:
-        if not self._file.is_file():
-            return
-        for line in self._file.read_text(encoding="utf-8").splitlines():
-            yield [Op(*part) for part in json.loads(line, object_hook=_untagged)]
+    def recover(self) -> int:
+        """Writes what an earlier call could not, or had gathered when it was killed; returns how many transactions."""
+        lines = self._file.read_text(encoding="utf-8").splitlines() if self._file.is_file() else []
+        lines += self._journal.left()
+        if not lines:
+            self._journal.clear()  # of a line that was cut short
+            return 0
+        self._queue.extend(map(_ops, lines))
+        said = both(f"{len(lines)} writes out of {self._file.parent}", f"从 {self._file.parent} 补写 {len(lines)} 次")
+        self._queue.append([event(self.campaign_id, "note", "unsaved_restored", said)])
+        self._unsure = self._restoring = True
+        while True:
+            try:
+                self._drain(_FIRST_S)
+            except ValueError as error:  # one row that never fits must not keep the others out
+                log.error("a row out of %s is left out: %s", self._file.parent, error)
+            else:
+                return len(lines)
 
     def _drain(self, timeout_s: float) -> bool:
         """Writes from the front of the queue; False when something stays."""
+        together = not self._unsure
         while self._queue:
+            batch = list(self._queue) if together else [self._queue[0]]
             try:
                 with self.store.write(timeout_s=timeout_s) as writer:
-                    if not self._unsure or not _landed(writer, self._queue[0]):
-                        _apply(writer, self._queue[0])
+                    for ops in [_merged(batch)] if together else batch:
+                        if not self._unsure or not _landed(writer, ops):
+                            _apply(writer, ops)
             except _TROUBLE as error:
                 self._troubled(error)
                 return False
-            except ValueError:
-                self._queue.popleft()  # a row that does not fit never will
+            except ValueError:  # a row that does not fit never will: without it the others do
+                if len(batch) > 1:
+                    together = False
+                    continue
+                self._queue.popleft()
                 raise
             except KeyboardInterrupt:
                 self._unsure = True  # before or after the commit
                 raise
-            self._queue.popleft()
+            for _ in batch:
+                self._queue.popleft()
+            self._written_s = time.monotonic()
         self._unsure = False
+        if self._restoring or self._journal.ours:
+            self._journal.clear()
         if self._restoring:
             self._restoring = False
             self._file.unlink(missing_ok=True)
@@ -213,13 +251,26 @@ class Record:
         assert self._error is not None  # noqa: S101  only a failed write leaves something waiting
         self._file.parent.mkdir(parents=True, exist_ok=True)
         with self._file.open("w" if self._restoring else "a", encoding="utf-8") as file:
-            for ops in self._queue:
-                file.write(json.dumps([list(op) for op in ops], default=_tagged, ensure_ascii=False) + "\n")
+            file.writelines(_line(ops) + "\n" for ops in self._queue)
+        if self._restoring or self._journal.ours:
+            self._journal.clear()
         kept = len(self._queue)
         self._queue.clear()
         where_en = f" {kept} writes are kept in {self._file} and stored by the next run into this database."
         where_zh = f"{kept} 次写入已保存在 {self._file}，下次对该数据库测量时会自动写入。"
         raise type(self._error)(self._error.en + where_en, self._error.zh + where_zh) from self._error
+
+
+def _merged(batch: Sequence[Sequence[Op]]) -> list[Op]:
+    """One statement for all new rows of a table, before the changes, which name the rows they mean by their keys."""
+    rows: dict[tuple[str, frozenset[str]], list[Row]] = {}
+    rest: list[Op] = []
+    for op in (op for ops in batch for op in ops):
+        if op.verb == "insert":
+            rows.setdefault((op.table, frozenset(op.rows[0])), []).extend(op.rows)
+        else:
+            rest.append(op)
+    return [*(insert(table, *found) for (table, _), found in rows.items()), *rest]
 
 
 def _apply(writer: Writer, ops: Sequence[Op]) -> None:
@@ -230,7 +281,8 @@ def _apply(writer: Writer, ops: Sequence[Op]) -> None:
             writer.upsert(op.table, op.rows)
         elif op.verb == "flag":
             for row in op.rows:
-                writer.execute("UPDATE runs SET flags = list_append(flags, ?) WHERE list_contains(?, run_id)",
-                               [row["flag"], row["run_ids"]])  # fmt: skip
+                writer.execute("UPDATE runs SET flags = list_append(flags, ?) WHERE list_contains(?, run_id) "
+                               "AND NOT coalesce(list_contains(flags, ?), false)",
+                               [row["flag"], row["run_ids"], row["flag"]])  # fmt: skip
         else:
             writer.update(op.table, op.where or {}, op.rows[0])

@@ -61,6 +61,7 @@ class CampaignReport:
 
 
 _LOST = 2  # cases in a row whose engine did not come back
+_GATHER_S = 5.0  # a page that shows the night need not be newer
 _PATIENCE_S = 300.0  # for a database that cannot be written at the end
 _Work = list[tuple[Case, list[tuple[Cell, int]]]]
 
@@ -192,6 +193,7 @@ def _measure_cases(night: _Night, work: _Work) -> None:
         if run.experiment.quality.when == "case":
             _score(night)
         if number + 1 < len(work) and night.ratings.due():  # the last case is rated when the campaign is closed
+            night.record.written()
             _told(night, "rating", night.ratings.timed(lambda: rate(run.store)))
 
 
@@ -263,6 +265,7 @@ def _score(night: _Night) -> None:
     """Scores what is unscored; on a machine with a GPU the engine gives its memory back first."""
     run = night.run
     night.progress.note(t("scoring", "评分中"))
+    night.record.written()
     if run.fingerprint.has_gpu:
         run.free_gpu()
     ended = score(run.store, night.campaign.campaign_id, run.experiment)
@@ -312,7 +315,7 @@ def _night(run: Session, campaign: Campaign, sampler: Sampler, progress: Progres
     _register_machine(run, campaign.campaign_id, [_sensor_row(c) for c in capabilities])
     if run.experiment.telemetry.meter:
         require_meter(capabilities)  # else a night would be measured in another scope than the one asked for
-    record = Record(run.store, engines.log_folder(), report.problems.append, campaign.campaign_id)
+    record = Record(run.store, engines.log_folder(), report.problems.append, campaign.campaign_id, _GATHER_S)
     conditions = Conditions(record, load_average=run.load_average)
     night = _Night(
         run, campaign, sampler, progress, report, record, conditions,

@@ -39,7 +39,7 @@ def test_the_last_words_of_a_failure_are_kept(calls: list[list[str]], tmp_path: 
     assert processes.rate(Store(tmp_path / "s.duckdb")) == "last words"
 
 
-def test_work_between_cases_takes_a_fiftieth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_between_cases_takes_a_hundredth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = [100.0]
     monkeypatch.setattr(processes.time, "monotonic", lambda: now_s[0])
 
@@ -48,9 +48,11 @@ def test_work_between_cases_takes_a_fiftieth_of_the_time(monkeypatch: pytest.Mon
         return "said"
 
     pace = processes.Pace()
+    assert not pace.due(), "a short call is rated at its end alone"
+    now_s[0] += 200.0
     assert pace.due()
     assert pace.timed(two_seconds) == "said"
-    now_s[0] += 99.0
+    now_s[0] += 199.0
     assert not pace.due()
     now_s[0] += 1.0
     assert pace.due()

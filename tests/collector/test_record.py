@@ -162,3 +162,83 @@ def test_only_known_values_are_kept() -> None:
     keep: Callable[[object], object] = record_module._tagged
     assert record_module._untagged(keep(START)) == START  # type: ignore[arg-type]
     assert event("c", "note", "n", None).rows[0]["name"] == "n"
+
+
+@pytest.fixture
+def gathering(store: Failing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Record, list[float]]:
+    """A record that gathers for three seconds, and the clock that it reads."""
+    now_s = [100.0]
+    monkeypatch.setattr(record_module.time, "monotonic", lambda: now_s[0])
+    return Record(store, tmp_path / "state", campaign_id="c1", gather_s=3.0), now_s
+
+
+def test_quick_writes_are_gathered_into_one_transaction(gathering: tuple[Record, list[float]], store: Failing, tmp_path: Path) -> None:
+    record, now_s = gathering
+    record.put(insert("runs", run(1)))
+    assert _ids(store) == ["r1"], "the first one at once"
+    before = store.data_version()
+    record.put(insert("runs", run(2)), insert("samples", {"run_id": "r2", "t_s": 0.0}))
+    record.put()
+    record.put(insert("runs", run(3)))
+    assert _ids(store) == ["r1"]
+    assert record.waiting == 2
+    now_s[0] += 3.0
+    record.put()
+    assert _ids(store) == ["r1", "r2", "r3"]
+    assert store.data_version() == before + 1
+    assert not unsaved_file(tmp_path / "state", store, "gathered").exists()
+    record.put(insert("runs", run(4)))
+    assert record.written()
+    assert _ids(store)[-1] == "r4"
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_what_a_killed_collector_had_gathered_is_stored_by_the_next_run(
+    gathering: tuple[Record, list[float]], store: Failing, tmp_path: Path, committed: bool
+) -> None:
+    record, _ = gathering
+    record.put(insert("runs", run(1)))
+    record.put(insert("runs", run(2, output_text="a\u2028b\ud800")), insert("samples", {"run_id": "r2", "t_s": 0.0}))
+    record.put(record_module.Op("flag", "runs", [{"flag": "baseline_drift", "run_ids": ["r2"]}]))
+    file = unsaved_file(tmp_path / "state", store, "gathered")
+    left = file.read_text()
+    if committed:  # killed after the commit and before the file was removed
+        record.flush()
+    file.write_text(left + '[["insert", "runs"', encoding="ascii")
+    assert Record(store, tmp_path / "state", campaign_id="c1").recover() == 2
+    assert _ids(store) == ["r1", "r2"]
+    assert store.query("SELECT count(*) AS n FROM samples").n[0] == 1
+    assert store.query("SELECT flags FROM runs WHERE run_id = 'r2'")["flags"][0].tolist() == ["baseline_drift"]
+    assert not file.exists()
+
+
+def test_gathered_rows_of_which_one_does_not_fit_are_written_without_it(gathering: tuple[Record, list[float]], store: Failing, tmp_path: Path) -> None:
+    record, now_s = gathering
+    record.put(insert("runs", run(1)))
+    record.put(insert("runs", run(2, wrong=1)))
+    file = unsaved_file(tmp_path / "state", store, "gathered")
+    left = file.read_text()
+    now_s[0] += 3.0
+    with pytest.raises(ValueError, match="no column 'wrong'"):
+        record.put(insert("runs", run(3)))
+    record.flush()
+    assert _ids(store) == ["r1", "r3"]
+    file.write_text(left, encoding="ascii")
+    assert Record(store, tmp_path / "state", campaign_id="c1").recover() == 1
+    assert _ids(store) == ["r1", "r3"], "the next call is not ended by it"
+
+
+def test_gathered_rows_and_a_full_disk(gathering: tuple[Record, list[float]], store: Failing, tmp_path: Path) -> None:
+    record, now_s = gathering
+    record.put(insert("runs", run(1)))
+    record.put(insert("runs", run(2)))
+    now_s[0] += 3.0
+    store.before = [FULL] * 3
+    record.put(insert("runs", run(3)))
+    assert record.waiting == 3
+    with pytest.raises(StoreUnusable):
+        record.flush(0.0)
+    assert not unsaved_file(tmp_path / "state", store, "gathered").exists(), "it is all in the other file"
+    store.before = []
+    assert Record(store, tmp_path / "state", campaign_id="c1").recover() == 3
+    assert _ids(store) == ["r1", "r2", "r3"]

@@ -61,7 +61,7 @@ class CampaignReport:
 
 
 _LOST = 2  # cases in a row whose engine did not come back
-_GATHER_S = 5.0  # a page that shows the night need not be newer
+_GATHER_S = 2.0  # a page that shows the night need not be newer
 _PATIENCE_S = 300.0  # for a database that cannot be written at the end
 _Work = list[tuple[Case, list[tuple[Cell, int]]]]
 

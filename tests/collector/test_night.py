@@ -270,7 +270,8 @@ def test_an_engine_that_stays_away_stops_the_call_and_the_next_one_goes_on(site:
     assert len(site.store.query("SELECT * FROM closures")) == 2
 
 
-def test_a_disk_that_is_full_for_a_while_costs_no_answer(site: Site) -> None:
+def test_a_disk_that_is_full_for_a_while_costs_no_answer(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_GATHER_S", 0.0)
     site.store.refuse_from, site.store.refusals = 10, 3
     report = site.run(models="m", items=3)
     assert (report.status, report.answered, report.left) == ("finished", 3, 0)
@@ -279,7 +280,8 @@ def test_a_disk_that_is_full_for_a_while_costs_no_answer(site: Site) -> None:
     assert "the disk is full" in [pick(problem, "en") for problem in report.problems]
 
 
-def test_a_disk_that_stays_full_loses_nothing_either(site: Site) -> None:
+def test_a_disk_that_stays_full_loses_nothing_either(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_GATHER_S", 0.0)
     site.store.refuse_from, site.store.refusals = 10, 10**6
     with pytest.raises(StoreUnusable, match="kept in .* stored by the next run"):
         site.run(models="m", items=3)

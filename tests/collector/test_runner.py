@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from collector import runner
 from collector.errors import Busy, ModelMissing
 from collector.experiment import Experiment, parse_experiment
 from collector.hostlock import measuring_alone
@@ -161,6 +162,7 @@ class TestCampaign:
 
     def test_a_crash_is_named_and_the_engine_started_again(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         """Our own child: its process ends in mid-answer."""
+        monkeypatch.setattr(runner, "_GATHER_S", 0.0)  # the first row tells that it answers
         monkeypatch.setenv("POCKET_MODELS", str(tiny_models()["tiny:f16"].parent))
         settings = {"kind": "pocket"}
         experiment = _experiment("", engine=settings, models=["loop:f16"], repeats=2)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -21,12 +22,11 @@ from collector.telemetry.types import IdleBaseline
 from collector.telemetry.usage import aggregate, hottest_c, vram_at
 from db.texts import both
 
-__all__ = ["SETTLING", "Baselines", "Idle", "drifted", "measure_idle", "steady"]
+__all__ = ["Baselines", "Idle", "drifted", "measure_idle", "settling", "steady"]
 
 Kind = Literal["unloaded", "loaded", "spot"]
 
-SETTLING: Final = 3
-"""Tries at an idle power: an engine goes on starting for a while after it answers, and its threads spin after work."""
+_TRIES: Final = 3  # an engine goes on starting for a while after it answers, and its threads spin after work
 _DRIFT: Final = 0.10
 _LEAST_W: Final = 0.5
 _SPOT_BLOCK_S: Final = 0.5
@@ -89,6 +89,17 @@ def measure_idle(
     })  # fmt: skip
 
 
+def settling(
+    bench: MeasuringBench, kind: Kind, seconds: float, configuration_id: str | None, before: IdleBaseline | None = None
+) -> Iterator[Idle]:
+    """Measures (:func:`measure_idle`) until the power is steady, at most three times; the last one counts."""
+    for _ in range(_TRIES):
+        idle = measure_idle(bench, kind, seconds, configuration_id, before)
+        yield idle
+        if steady(idle.power):
+            return
+
+
 @dataclass
 class Baselines:
     """The baseline in force in one case, and what was measured with it since it was last found good."""
@@ -107,13 +118,9 @@ class Baselines:
         seconds = bench.experiment.protocol.value("baseline_s")
         if seconds <= 0:
             return []
-        before, ops = self.power, []
-        for _ in range(SETTLING):
-            self.current = measure_idle(bench, "loaded", seconds, self.configuration_id, before)
-            ops.append(insert("baselines", self.current.row))
-            if steady(self.current.power):
-                break
-        return ops
+        found = list(settling(bench, "loaded", seconds, self.configuration_id, self.power))
+        self.current = found[-1]
+        return [insert("baselines", idle.row) for idle in found]
 
     def answered(self, bench: MeasuringBench, run_ids: list[str]) -> list[Op]:
         """Takes new answers in and checks the baseline where it is time."""

@@ -7,7 +7,7 @@ from typing import Final
 
 import psutil
 
-from collector.baseline import SETTLING, Idle, measure_idle, steady
+from collector.baseline import Idle, settling
 from collector.cooling import Waited, cool_down, temperature_now, vram_now, wait_for_memory
 from collector.measure import MeasuringBench
 from collector.record import Record, insert, update
@@ -95,13 +95,10 @@ class Conditions:
             if not fresh:
                 return None
             before = self._unloaded[1].power if self._unloaded else None
-            for _ in range(SETTLING):
-                idle = measure_idle(bench, "unloaded", seconds, None, before)
+            for idle in settling(bench, "unloaded", seconds, None, before):
                 self.record.put(insert("baselines", idle.row))
-                if steady(idle.power):
-                    break
-            self._unloaded = model, idle
-        return self._unloaded[1]
+                self._unloaded = model, idle
+        return self._unloaded[1] if self._unloaded else None
 
     def _tell(self, name: str, waited: Waited, factor: float, unit: str) -> None:
         first, last = ((value or 0.0) * factor for value in (waited.first, waited.last))

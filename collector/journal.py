@@ -19,18 +19,19 @@ log = logging.getLogger(__name__)
 class Journal:
     """Lines of text in a file that is there only while something waits.
 
-    Args:
-        file: where they lie. What an earlier call left there is not added to until it is cleared.
+    Attributes:
+        ours: whether nothing of an earlier call lies there; what does is not added to until it is cleared.
     """
 
     def __init__(self, file: Path) -> None:
+        """``file`` is where they lie."""
         self._file = file
-        self._ours = not file.exists()
+        self.ours = not file.exists()
         self._filled = False
 
     def append(self, line: str) -> bool:
         """Adds a line, on the disk when this returns; False when it could not be done, so that it must not wait."""
-        if not self._ours:
+        if not self.ours:
             return False
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -46,17 +47,12 @@ class Journal:
 
     def left(self) -> list[str]:
         """Lines that an earlier call left; one that was cut short by its end is passed over."""
-        if self._ours or not self._file.is_file():
+        if self.ours or not self._file.is_file():
             return []
         return self._file.read_text(encoding="ascii").split("\n")[:-1]
 
     def clear(self) -> None:
         """Forgets everything: it is in the database, or in another file."""
-        if self._filled or not self._ours:
+        if self._filled or not self.ours:
             self._file.unlink(missing_ok=True)
-        self._ours, self._filled = True, False
-
-    @property
-    def ours(self) -> bool:
-        """Whether nothing of an earlier call lies there."""
-        return self._ours
+        self.ours, self._filled = True, False

@@ -35,14 +35,10 @@ _AGAIN_S: Final = 1.0  # and while something waits in memory already, so that a 
 _PAUSE_S: Final = 2.0
 _MOST: Final = 2000  # transactions in memory, some 50 kB each
 _TROUBLE: Final = (StoreLocked, StoreUnusable)
-_LANDED: Final = {  # tables whose rows are only ever added, and how to find one
-    "runs": "SELECT 1 FROM runs WHERE run_id = ?",
-    "events": "SELECT 1 FROM events WHERE event_id = ?",
-    "baselines": "SELECT 1 FROM baselines WHERE baseline_id = ?",
-    "model_loads": "SELECT 1 FROM model_loads WHERE load_id = ?",
-    "closures": "SELECT 1 FROM closures WHERE closure_id = ?",
-    "engine_logs": "SELECT 1 FROM engine_logs WHERE log_id = ?",
-}
+_KEYS: Final = {  # of the tables whose rows are only ever added
+    "runs": "run_id", "events": "event_id", "baselines": "baseline_id", "model_loads": "load_id", "closures": "closure_id",
+    "engine_logs": "log_id",
+}  # fmt: skip
 
 Row = Mapping[str, Any]
 
@@ -94,9 +90,10 @@ def _untagged(value: dict[str, Any]) -> Any:
 def _landed(writer: Writer, ops: Sequence[Op]) -> bool:
     """Whether a transaction that seemed to fail is there: a full disk may refuse the checkpoint after the commit."""
     for op in ops:
-        if op.verb == "insert" and op.rows and op.table in _LANDED:
-            key = next(name for name in op.rows[0] if f" {name} = " in _LANDED[op.table])
-            return bool(writer.execute(_LANDED[op.table], [op.rows[0][key]]))
+        if op.verb == "insert" and op.rows and op.table in _KEYS:
+            key = _KEYS[op.table]
+            found = writer.execute(f"SELECT 1 FROM {op.table} WHERE {key} = ?", [op.rows[0][key]])  # noqa: S608  constants
+            return bool(found)
     return False
 
 

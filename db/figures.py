@@ -1,6 +1,6 @@
 """Means and medians per configuration and task, kept in the store so that the first page need not look at every answer.
 
-``python -m rating table`` keeps them after every case; a stamp says of which data they are. Where it does not fit, or where
+``python -m rating table`` keeps them whenever it rates; a stamp says of which data they are. Where it does not fit, or where
 only a part is asked for, they are made from the answers, by the same statement.
 """
 

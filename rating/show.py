@@ -27,6 +27,20 @@ _HEADS: Final = {
 _LEFT: Final = ("task", "model", "grade", "status")
 _WIDTH: Final = 110
 """Columns assumed where the output is no terminal."""
+
+# how the weights were drawn; the order that never changes; the order that does
+_STABILITY_EN = (
+    "weights drawn within ±{spread:.0%}, {draws} times: ",
+    "the order is always the same",
+    "same order in {found.same_order:.0%}, same best in {found.same_best:.0%}, Kendall tau {found.tau:.2f}; "
+    "{first} and {second} change places in {swapped:.0%}",
+)
+_STABILITY_ZH = (
+    "权重在 ±{spread:.0%} 内抽取 {draws} 次：",
+    "次序始终不变",
+    "次序不变占 {found.same_order:.0%}，第一名不变占 {found.same_best:.0%}，Kendall tau {found.tau:.2f}；"
+    "{first} 与 {second} 互换占 {swapped:.0%}",
+)
 _STATUS_ZH: Final = {"rated": "已评级", "provisional": "暂定", "unrated": "未评级"}
 
 
@@ -69,29 +83,17 @@ def print_stability(found: Mapping[tuple[str, str], Stability], language: str) -
     for (cohort, task), stability in found.items():
         where = f"{task}（{cohort}）：" if chinese else f"{task} ({cohort}): "
         print(where + " > ".join(stability.order))
-        print("    " + (_stability_zh(stability) if chinese else _stability_en(stability)))
+        print("    " + _held(stability, chinese))
 
 
-def _stability_en(found: Stability) -> str:
-    drawn = f"weights drawn within ±{SPREAD:.0%}, {WEIGHT_DRAWS} times: "
+def _held(found: Stability, chinese: bool) -> str:
+    """How often the order holds, in words."""
+    drawn, always, words = _STABILITY_ZH if chinese else _STABILITY_EN
+    drawn = drawn.format(spread=SPREAD, draws=WEIGHT_DRAWS)
     if found.worst_pair is None:
-        return f"{drawn}the order is always the same"
-    first, second, share = found.worst_pair
-    return (
-        f"{drawn}same order in {found.same_order:.0%}, same best in {found.same_best:.0%}, Kendall tau {found.tau:.2f}; "
-        f"{first} and {second} change places in {share:.0%}"
-    )
-
-
-def _stability_zh(found: Stability) -> str:
-    drawn = f"权重在 ±{SPREAD:.0%} 内抽取 {WEIGHT_DRAWS} 次："
-    if found.worst_pair is None:
-        return f"{drawn}次序始终不变"
-    first, second, share = found.worst_pair
-    return (
-        f"{drawn}次序不变占 {found.same_order:.0%}，第一名不变占 {found.same_best:.0%}，Kendall tau {found.tau:.2f}；"
-        f"{first} 与 {second} 互换占 {share:.0%}"
-    )
+        return drawn + always
+    first, second, swapped = found.worst_pair
+    return drawn + words.format(found=found, first=first, second=second, swapped=swapped)
 
 
 def _place(row: Mapping[str, Any]) -> tuple[object, ...]:

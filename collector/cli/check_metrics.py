@@ -75,11 +75,11 @@ def _metrics(options: argparse.Namespace) -> int:
         )
     whole = [Subject.of(item) for item in load_suite().items if judges(checkpoint.name, item.language)]
     found = check_metrics(_first(whole, options.limit), whole, _scorer(checkpoint, options.device))
-    store = open_store(options)
+    record, store = record_of(checkpoint.label, found), open_store(options)
     if options.limit is None and store.state() == "current":
-        keep_record(store, record_of(checkpoint.label, found))
+        keep_record(store, record)
     if options.json:
-        print(json.dumps(record_of(checkpoint.label, found), ensure_ascii=False, indent=1))
+        print(json.dumps(record, ensure_ascii=False, indent=1))
         return 0
     for line in _lines(checkpoint.label, GOAL, found):
         print(line)

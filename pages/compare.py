@@ -114,8 +114,7 @@ counts = ratings.groupby("cohort")["configuration"].nunique().sort_values(ascend
 cohort = counts.index[0]
 if len(counts) > 1:
     cohort = urls.choose("cohort", t("filter.cohort"), list(counts.index), show=str, keep=True) or cohort
-ratings, figures = ratings[ratings["cohort"] == cohort], figures[figures["cohort"] == cohort]
-ratings = ratings[ratings["scheme"] == table.schemes(ratings)[0]]
+ratings, figures = table.in_force(ratings, cohort), figures[figures["cohort"] == cohort]
 tasks = sorted(set(ratings["task"]), key=lambda name: (name != OVERALL, name))
 task = urls.choose("task", t("filter.task"), tasks, show=lambda c: code_text("task", c),
                    default=table.default_task(ratings, tasks), pick="segments") or tasks[0]  # fmt: skip
